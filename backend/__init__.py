@@ -1,0 +1,1 @@
+"""From placed programs to kernels, and the emitters that write them out."""

@@ -1,0 +1,1 @@
+"""The vocabulary that compiler and emulator share: IR dialects and chip facts."""

@@ -1,0 +1,108 @@
+"""The facts of a chip: grid, coordinates, memory. Data in `chips.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from dialects.errors import ForgeError
+
+
+class Core(NamedTuple):
+    """A worker core by its logical coordinates: column x, row y, from (0, 0)."""
+
+    x: int
+    y: int
+
+    def __str__(self) -> str:
+        return f"({self.x},{self.y})"
+
+
+class NocPoint(NamedTuple):
+    """A tile of the die by its NoC 0 coordinates (x right, y down)."""
+
+    noc_x: int
+    noc_y: int
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What compiler and emulator know of a chip; sources stand in `chips.toml`."""
+
+    name: str
+    description: str
+    grid: Core
+    clock_ghz: float
+    noc_columns: int
+    noc_rows: int
+    worker_columns: tuple[int, ...]
+    worker_rows: tuple[int, ...]
+    dram_endpoints: tuple[NocPoint, ...]
+    dram_bank_bytes: int
+    dram_alignment_bytes: int
+    l1_bytes: int
+    l1_reserved_bytes: int
+    l1_alignment_bytes: int
+    num_circular_buffers: int
+    num_semaphores: int
+    max_packet_bytes: int
+
+    @property
+    def num_cores(self) -> int:
+        """Worker cores that a program may use."""
+        return self.grid.x * self.grid.y
+
+    @property
+    def num_dram_banks(self) -> int:
+        """DRAM banks, one for each channel."""
+        return len(self.dram_endpoints)
+
+    @property
+    def l1_usable_bytes(self) -> int:
+        """L1 that circular buffers and tensors share, in bytes per core."""
+        return self.l1_bytes - self.l1_reserved_bytes
+
+    def noc_point(self, core: Core) -> NocPoint:
+        """Where a logical core lies on the die."""
+        return NocPoint(self.worker_columns[core.x], self.worker_rows[core.y])
+
+    def aligned(self, num_bytes: int) -> int:
+        """Round a size in bytes up to the allocator's alignment."""
+        unit = self.l1_alignment_bytes
+        return -(-num_bytes // unit) * unit
+
+
+@cache
+def _table() -> dict:
+    return tomllib.loads((resources.files("dialects") / "chips.toml").read_text())
+
+
+def chip_names() -> tuple[str, ...]:
+    """Names of all chips that forge knows."""
+    return tuple(_table()["chips"])
+
+
+@cache
+def load_chip(name: str) -> Chip:
+    """Return a chip by name; `ForgeError` lists the known ones."""
+    table = _table()
+    if name not in table["chips"]:
+        raise ForgeError(
+            f"chip '{name}' is not known",
+            advice=f"use one of {', '.join(table['chips'])}",
+        )
+    own = table["chips"][name]
+    common = dict(table["wormhole"])
+    rows = [r for r in common.pop("worker_rows") if r not in own["harvested_rows"]]
+    return Chip(
+        name=name,
+        description=own["description"],
+        grid=Core(*own["grid"]),
+        worker_columns=tuple(common.pop("worker_columns")),
+        worker_rows=tuple(rows),
+        dram_endpoints=tuple(NocPoint(*p) for p in common.pop("dram_endpoints")),
+        **common,
+    )

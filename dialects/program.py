@@ -1,0 +1,314 @@
+"""What a program states, read once into plain data, and what follows from it.
+
+`ProgramFacts` derives parts, cores and block sizes from the axes; with the buffers
+bound it knows page sizes. Printer, checker and both engines ask here, so that a fact
+derived is a fact shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from xdsl.ir import Block, Operation
+
+from dialects.chip import Chip, Core
+from dialects.errors import NetlistError
+from dialects.expr import Environment, Expr
+from dialects.formats import DataFormat
+from dialects.tensix import (
+    AxisOp,
+    BufferOp,
+    CircularBufferOp,
+    KernelOp,
+    MulticastOp,
+    ProgramOp,
+    SemaphoreOp,
+)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A run of tiles along an axis. `bound` is the same on every core."""
+
+    start: int
+    size: int
+    bound: int
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis with its defaults filled in. Counts are in tiles (or heads, rows)."""
+
+    name: str
+    extent: int
+    over: str | None
+    cores: int
+    stride: int
+    unit: int
+    block: int
+
+    @property
+    def part(self) -> int:
+        """What the first core gets: an equal run, rounded up to whole units."""
+        units = -(-self.extent // self.unit)
+        return min(-(-units // self.cores) * self.unit, self.extent)
+
+    def index_on(self, core: Core, columns: int) -> int:
+        """Which part of this axis a core has, from its coordinates."""
+        position = {
+            "x": core.x,
+            "y": core.y,
+            "xy": core.y * columns + core.x,
+            None: 0,
+        }[self.over]
+        return (position // self.stride) % self.cores
+
+    def range_on(self, core: Core, columns: int) -> Range:
+        """The core's run: `min(part, extent - start)` tiles, maybe none."""
+        start = self.index_on(core, columns) * self.part
+        return Range(start, max(0, min(self.part, self.extent - start)), self.part)
+
+
+def _read_axis(op: AxisOp) -> Axis:
+    def number(attr: object, default: int) -> int:
+        return default if attr is None else attr.value  # type: ignore[union-attr]
+
+    axis = Axis(
+        op.sym_name.data,
+        op.extent.value,
+        None if op.over is None else op.over.data,
+        number(op.cores, 1),
+        number(op.stride, 1),
+        number(op.unit, 1),
+        0,
+    )
+    block = min(number(op.block, axis.part), axis.part)
+    return Axis(**{**axis.__dict__, "block": block})
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A buffer as the engines see it: format, shape in elements, memory, layout."""
+
+    data_format: DataFormat
+    shape: tuple[int, ...]
+    memory: str = "dram"
+    row_major: bool = False
+    first_bank: int = 0
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of tiles; leading dimensions are stacked, each padded to tiles."""
+        return prod(self.shape[:-2]) * -(-self.shape[-2] // 32)
+
+    @property
+    def tile_columns(self) -> int:
+        """Columns of tiles."""
+        return -(-self.shape[-1] // 32)
+
+    @property
+    def num_tiles(self) -> int:
+        """Tiles in all, padding included."""
+        return self.tile_rows * self.tile_columns
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on the device."""
+        if self.row_major:
+            return prod(self.shape) * (self.data_format.element_bytes or 0)
+        return self.num_tiles * self.data_format.tile_bytes
+
+
+def tensor_of(buffer: BufferOp) -> Tensor:
+    """Read a buffer operation."""
+    return Tensor(
+        DataFormat(buffer.data_format.data),
+        buffer.shape.data,
+        buffer.memory.data,
+        buffer.row_major is not None,
+    )
+
+
+@dataclass(frozen=True)
+class CircularBuffer:
+    """A circular buffer of a program, its sizes derived from the axes."""
+
+    name: str
+    index: int
+    axes: tuple[str, ...]
+    bounds: tuple[int, ...]
+    depth: int
+    stated_format: DataFormat | None
+    rows: bool
+    operand: str | None
+    map: tuple[str | Expr, ...]
+    op: CircularBufferOp
+
+    @property
+    def block_pages(self) -> int:
+        """Pages of one block; what push and pop move unless they say otherwise."""
+        return prod(self.bounds)
+
+    @property
+    def capacity(self) -> int:
+        """Pages in all."""
+        return self.block_pages * self.depth
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pages between neighbours along each axis of the block."""
+        return tuple(prod(self.bounds[i + 1 :]) for i in range(len(self.bounds)))
+
+
+@dataclass(frozen=True)
+class Multicast:
+    """A multicast with its rectangle: inclusive corners, for the master's core."""
+
+    name: str
+    buffer: str
+    along: str
+    master: tuple[Expr, Expr]
+    noc: int
+    linked: bool
+    op: MulticastOp
+
+
+class ProgramFacts:
+    """A program's axes, cores, circular buffers and kernels on a given chip."""
+
+    def __init__(self, op: ProgramOp, chip: Chip):
+        self.op = op
+        self.chip = chip
+        self.name = op.sym_name.data
+        self.parameters = op.parameters.data
+        self.fidelity = op.fidelity.data
+        self.fp32_dst = op.dst.data == "fp32"
+        self.full_sync = op.full_sync is not None
+        block: Block = op.body.block
+        axes = [_read_axis(o) for o in block.ops if isinstance(o, AxisOp)]
+        self.axes = {axis.name: axis for axis in axes}
+        self.kernels = [o for o in block.ops if isinstance(o, KernelOp)]
+        self.semaphores = {
+            o.sym_name.data: o.initial.value
+            for o in block.ops
+            if isinstance(o, SemaphoreOp)
+        }
+        self._check_axes()
+        buffers = [o for o in block.ops if isinstance(o, CircularBufferOp)]
+        self.circular_buffers = {
+            o.sym_name.data: self._read_buffer(o, index)
+            for index, o in enumerate(buffers)
+        }
+        self.multicasts = {
+            o.sym_name.data: _read_multicast(o)
+            for o in block.ops
+            if isinstance(o, MulticastOp)
+        }
+
+    def _check_axes(self) -> None:
+        columns, rows = self.grid
+        if columns > self.chip.grid.x or rows > self.chip.grid.y:
+            raise NetlistError(
+                f"program @{self.name} spreads its axes over {columns}x{rows} cores",
+                limit=f"{self.chip.grid.x}x{self.chip.grid.y} on {self.chip.name}",
+                advice="lower the number of cores behind `over` on an axis",
+            )
+
+    def _read_buffer(self, op: CircularBufferOp, index: int) -> CircularBuffer:
+        bounds = tuple(self._bound(entry, op) for entry in op.block.data)
+        return CircularBuffer(
+            name=op.sym_name.data,
+            index=index,
+            axes=tuple(entry.partition(".")[0] for entry in op.block.data),
+            bounds=bounds,
+            depth=1 if op.depth is None else op.depth.value,
+            stated_format=(
+                None if op.data_format is None else DataFormat(op.data_format.data)
+            ),
+            rows=op.rows is not None,
+            operand=None if op.operand is None else op.operand.data,
+            map=() if op.map is None else op.map.data,
+            op=op,
+        )
+
+    def _bound(self, entry: str, op: Operation) -> int:
+        name, _, kind = entry.partition(".")
+        if name not in self.axes or kind not in ("", "part"):
+            raise NetlistError(
+                f"'{entry}' in a block of @{self.name} is not an axis",
+                advice=f"axes are {', '.join(self.axes)}; write `k` or `k.part`",
+            )
+        axis = self.axes[name]
+        return axis.part if kind == "part" else axis.block
+
+    @cached_property
+    def grid(self) -> Core:
+        """Columns and rows of the rectangle that the program's cores fill."""
+        spans = {"x": 1, "y": 1, "xy": 1}
+        for axis in self.axes.values():
+            if axis.over is not None:
+                spans[axis.over] = max(spans[axis.over], axis.cores * axis.stride)
+        if spans["xy"] == 1:
+            return Core(spans["x"], spans["y"])
+        columns = min(spans["xy"], self.chip.grid.x)
+        return Core(columns, -(-spans["xy"] // columns))
+
+    @cached_property
+    def num_positions(self) -> int:
+        """Positions, row by row, that have work: the last row may be partial."""
+        spans = [a.cores * a.stride for a in self.axes.values() if a.over == "xy"]
+        return max(spans, default=self.grid.x * self.grid.y)
+
+    @cached_property
+    def cores(self) -> tuple[Core, ...]:
+        """The active cores, row by row: those whose part of every axis is not empty."""
+        columns = self.grid.x
+        everyone = (Core(x, y) for y in range(self.grid.y) for x in range(columns))
+        return tuple(
+            core
+            for core in everyone
+            if core.y * columns + core.x < self.num_positions
+            and all(a.range_on(core, columns).size for a in self.axes.values())
+        )
+
+    def ranges_on(self, core: Core) -> dict[str, Range]:
+        """The parts of all axes on a core."""
+        return {a.name: a.range_on(core, self.grid.x) for a in self.axes.values()}
+
+    def rectangle(self, multicast: Multicast, env: Environment) -> tuple[Core, Core]:
+        """Corners (inclusive) of the cores that a master's multicast reaches."""
+        x, y = (int(e.evaluate(env)) for e in multicast.master)
+        last = Core(self.grid.x - 1, self.grid.y - 1)
+        if multicast.along == "x":
+            return Core(0, y), Core(last.x, y)
+        if multicast.along == "y":
+            return Core(x, 0), Core(x, last.y)
+        return Core(0, 0), last
+
+    def format_of(
+        self, buffer: CircularBuffer, tensors: dict[str, Tensor]
+    ) -> DataFormat:
+        """The stated format of a circular buffer, or that of its operand."""
+        if buffer.stated_format is not None:
+            return buffer.stated_format
+        assert buffer.operand is not None
+        return tensors[buffer.operand].data_format
+
+    def walk(self) -> Iterator[Operation]:
+        """All operations of the program, in text order."""
+        yield from self.op.body.block.walk()
+
+
+def _read_multicast(op: MulticastOp) -> Multicast:
+    return Multicast(
+        op.sym_name.data,
+        op.buffer.data,
+        op.along.data,
+        op.master.data,
+        op.noc.value,
+        op.linked is not None,
+        op,
+    )

@@ -1,0 +1,354 @@
+"""`tensix`: how. Circular buffers, multicasts and the kernels of each core.
+
+The printed form of this dialect is the netlist. Names are those of TT-Metalium; an
+instruction works on a *block* of tiles. Inside a program every name is local (`%a`)
+and every axis names a *current range* (`k.start`, `k.size`): a core's part at first,
+one block of it inside `for k`. An instruction applies to the current ranges of the
+axes of its circular buffers, so that no trip count, tile number or page count is ever
+written down: they follow from the axes.
+"""
+
+from __future__ import annotations
+
+from xdsl.ir import Dialect
+from xdsl.irdl import (
+    IRDLOperation,
+    Region,
+    irdl_op_definition,
+    opt_prop_def,
+    prop_def,
+    region_def,
+)
+from xdsl.dialects.builtin import StringAttr, UnitAttr
+from xdsl.traits import NoTerminator
+from xdsl.irdl import traits_def
+from xdsl.utils.exceptions import VerifyException
+
+from dialects import tensix_compute, tensix_movement
+from dialects.formats import DataFormat, Fidelity
+from dialects.recipe import RecipeError, parse_recipe
+from dialects.syntax import (
+    AxesAttr,
+    DstAttr,
+    ExprAttr,
+    GlobalAttr,
+    GlobalsAttr,
+    LocalAttr,
+    MapAttr,
+    NumberAttr,
+    PointAttr,
+    ShapeAttr,
+    WordAttr,
+)
+from dialects.tensix_params import ParametersAttr
+
+MEMORIES = ("dram", "l1")
+LAYOUTS = ("tiled", "row_major")
+SPREADS = ("x", "y", "xy")
+DST_MODES = ("fp32", "bf16")
+PROCESSORS = {"reader": "riscv1", "writer": "riscv0", "compute": "trisc"}
+
+
+def _one_of(what: str, word: str, allowed: tuple[str, ...]) -> None:
+    if word not in allowed:
+        raise VerifyException(f"{what} '{word}' is not one of {', '.join(allowed)}")
+
+
+@irdl_op_definition
+class NetlistOp(IRDLOperation):
+    """All that runs on the chip: buffers, programs, and the runs in their order."""
+
+    name = "tensix.netlist"
+    sym_name = prop_def(GlobalAttr)
+    version = prop_def(ExprAttr)
+    chip = prop_def(StringAttr)
+    body = region_def("single_block")
+    traits = traits_def(NoTerminator())
+    assembly_format = "$sym_name `version` $version `chip` $chip attr-dict-with-keyword $body"
+
+    def verify_(self) -> None:
+        if self.version.value != 1:
+            raise VerifyException(
+                f"netlist version {self.version} is not known; this forge reads 1"
+            )
+
+
+@irdl_op_definition
+class BufferOp(IRDLOperation):
+    """A tensor in DRAM or L1. `$` in the name stands for the instances 0 to `last`.
+
+    The shape is in elements, the last two dimensions are tiled (or rows, where
+    `row_major`). `weights` gives the recipe over parameters of the weights file.
+    """
+
+    name = "tensix.buffer"
+    sym_name = prop_def(GlobalAttr)
+    last = opt_prop_def(ExprAttr)
+    memory = prop_def(WordAttr)
+    data_format = prop_def(WordAttr)
+    shape = prop_def(ShapeAttr)
+    row_major = opt_prop_def(UnitAttr)
+    role = opt_prop_def(WordAttr)
+    recipe = opt_prop_def(StringAttr)
+    assembly_format = (
+        "$sym_name (`last` $last^)? $memory $data_format $shape "
+        "(`row_major` $row_major^)? (`role` $role^)? (`from` $recipe^)? attr-dict"
+    )
+
+    def verify_(self) -> None:
+        _one_of("memory", self.memory.data, MEMORIES)
+        _one_of("format", self.data_format.data, tuple(DataFormat))
+        if self.role is not None:
+            _one_of("role", self.role.data, ("input", "output", "cache"))
+        if len(self.shape.data) < 2 or min(self.shape.data) < 1:
+            raise VerifyException(
+                f"shape {self.shape} needs two or more dimensions of at least 1"
+            )
+        if DataFormat(self.data_format.data).is_block_float and self.row_major:
+            raise VerifyException("a block float shares exponents and must be tiled")
+        if ("$" in self.sym_name.data) != (self.last is not None):
+            raise VerifyException("`last` and a `$` in the name belong together")
+        if self.recipe is not None:
+            try:
+                parse_recipe(self.recipe.data)
+            except RecipeError as error:
+                raise VerifyException(str(error)) from error
+
+
+@irdl_op_definition
+class RunOp(IRDLOperation):
+    """One launch of a program, with a buffer for each of its parameters."""
+
+    name = "tensix.run"
+    program = prop_def(GlobalAttr)
+    buffers = prop_def(GlobalsAttr)
+    assembly_format = "$program $buffers attr-dict"
+
+
+@irdl_op_definition
+class HostOp(IRDLOperation):
+    """A step that the chip cannot do and the host does: visible, and counted."""
+
+    name = "tensix.host"
+    step = prop_def(StringAttr)
+    buffers = prop_def(GlobalsAttr)
+    assembly_format = "$step $buffers attr-dict"
+
+
+@irdl_op_definition
+class ProgramOp(IRDLOperation):
+    """The work of one launch, written once for all cores and all runs."""
+
+    name = "tensix.program"
+    sym_name = prop_def(GlobalAttr)
+    parameters = prop_def(ParametersAttr)
+    fidelity = prop_def(WordAttr)
+    dst = prop_def(WordAttr)
+    full_sync = opt_prop_def(UnitAttr)
+    source = opt_prop_def(StringAttr)
+    body = region_def("single_block")
+    traits = traits_def(NoTerminator())
+    assembly_format = (
+        "$sym_name $parameters `fidelity` $fidelity `dst` $dst "
+        "(`full_sync` $full_sync^)? (`source` $source^)? attr-dict-with-keyword $body"
+    )
+
+    def verify_(self) -> None:
+        _one_of("fidelity", self.fidelity.data, tuple(Fidelity))
+        _one_of("dst", self.dst.data, DST_MODES)
+
+
+@irdl_op_definition
+class AxisOp(IRDLOperation):
+    """An axis of a program: extent, the cores it is spread over, unit and block.
+
+    `over x 8` gives each of 8 columns an equal run of `part` tiles, a multiple of
+    `unit`; `over xy 18 stride 2` counts cores row by row and takes digit
+    `(core floordiv 2) mod 18`. `block` is what one step of `for` covers.
+    """
+
+    name = "tensix.axis"
+    sym_name = prop_def(WordAttr)
+    extent = prop_def(ExprAttr)
+    over = opt_prop_def(WordAttr)
+    cores = opt_prop_def(ExprAttr)
+    stride = opt_prop_def(ExprAttr)
+    unit = opt_prop_def(ExprAttr)
+    block = opt_prop_def(ExprAttr)
+    assembly_format = (
+        "$sym_name $extent (`over` $over^ $cores)? (`stride` $stride^)? "
+        "(`unit` $unit^)? (`block` $block^)? attr-dict"
+    )
+
+    def verify_(self) -> None:
+        for what in ("extent", "cores", "stride", "unit", "block"):
+            attr = getattr(self, what)
+            if attr is not None and attr.value < 1:
+                raise VerifyException(
+                    f"axis {self.sym_name}: {what} is {attr}, but must be at least 1"
+                )
+        if self.over is not None:
+            _one_of("spread", self.over.data, SPREADS)
+
+
+@irdl_op_definition
+class CircularBufferOp(IRDLOperation):
+    """A circular buffer: `depth` blocks of pages, each block spanning some axes.
+
+    `of %x[m, k]` fills or drains it from an operand through an index map and takes
+    its format; a local one states its format. A page is a tile, or with `rows` one
+    row of elements.
+    """
+
+    name = "tensix.cb"
+    sym_name = prop_def(LocalAttr)
+    block = prop_def(AxesAttr)
+    data_format = opt_prop_def(WordAttr)
+    rows = opt_prop_def(UnitAttr)
+    operand = opt_prop_def(LocalAttr)
+    map = opt_prop_def(MapAttr)
+    depth = opt_prop_def(ExprAttr)
+    assembly_format = (
+        "$sym_name $block (`format` $data_format^)? (`rows` $rows^)? "
+        "(`of` $operand^ $map)? (`depth` $depth^)? attr-dict"
+    )
+
+    def verify_(self) -> None:
+        if self.operand is None and self.data_format is None:
+            raise VerifyException(
+                f"cb {self.sym_name} states neither an operand (`of`) nor a format"
+            )
+        if self.data_format is not None:
+            _one_of("format", self.data_format.data, tuple(DataFormat))
+        if self.depth is not None and self.depth.value < 1:
+            raise VerifyException(f"cb {self.sym_name}: depth must be at least 1")
+
+
+@irdl_op_definition
+class SemaphoreOp(IRDLOperation):
+    """A semaphore: one L1 word, at the same address on every core."""
+
+    name = "tensix.semaphore"
+    sym_name = prop_def(LocalAttr)
+    initial = prop_def(ExprAttr)
+    assembly_format = "$sym_name `initial` $initial attr-dict"
+
+
+@irdl_op_definition
+class MulticastOp(IRDLOperation):
+    """A multicast: `of %a along x from (0, y)`, one master to a line or rectangle.
+
+    `along x` reaches the row of the master, `along y` its column, `along xy` all
+    cores of the program. Semaphores `%name.ready` (count of receivers that have
+    room) and `%name.valid` (flag that data have landed) belong to it.
+    """
+
+    name = "tensix.multicast"
+    sym_name = prop_def(LocalAttr)
+    buffer = prop_def(LocalAttr)
+    along = prop_def(WordAttr)
+    master = prop_def(PointAttr)
+    noc = prop_def(ExprAttr)
+    linked = opt_prop_def(UnitAttr)
+    assembly_format = (
+        "$sym_name `of` $buffer `along` $along `from` $master `noc` $noc "
+        "(`linked` $linked^)? attr-dict"
+    )
+
+    def verify_(self) -> None:
+        _one_of("direction", self.along.data, SPREADS)
+        if self.noc.value not in (0, 1):
+            raise VerifyException(f"noc {self.noc} does not exist; there are 0 and 1")
+
+
+@irdl_op_definition
+class KernelOp(IRDLOperation):
+    """What one processor of every active core executes.
+
+    A data-movement kernel runs on `riscv0` or `riscv1` and names its NoC; the
+    compute kernel runs on the three `trisc` (unpack, math, pack).
+    """
+
+    name = "tensix.kernel"
+    sym_name = prop_def(WordAttr)
+    processor = prop_def(WordAttr)
+    noc = opt_prop_def(ExprAttr)
+    body = region_def("single_block")
+    traits = traits_def(NoTerminator())
+    assembly_format = "$sym_name `on` $processor (`noc` $noc^)? attr-dict-with-keyword $body"
+
+    def verify_(self) -> None:
+        _one_of("processor", self.processor.data, ("riscv0", "riscv1", "trisc"))
+        if (self.processor.data == "trisc") != (self.noc is None):
+            raise VerifyException(
+                "a kernel on riscv0 or riscv1 names its noc; trisc reaches none"
+            )
+
+
+@irdl_op_definition
+class ForOp(IRDLOperation):
+    """Narrow an axis to one block after another; `by` overrides the axis's block.
+
+    Every core takes the same number of steps, so that handshakes match; where the
+    extent ends early the range is empty and the instructions in it do nothing.
+    `to` ends the loop at an expression (causal attention: `to m.stop`).
+    """
+
+    name = "tensix.for"
+    axis = prop_def(WordAttr)
+    by = opt_prop_def(ExprAttr)
+    to = opt_prop_def(ExprAttr)
+    body = region_def("single_block")
+    traits = traits_def(NoTerminator())
+    assembly_format = "$axis (`by` $by^)? (`to` $to^)? attr-dict-with-keyword $body"
+
+
+@irdl_op_definition
+class IfOp(IRDLOperation):
+    """A branch on coordinates or ranges: masters of a multicast, the last block."""
+
+    name = "tensix.if"
+    condition = prop_def(ExprAttr)
+    then = region_def("single_block")
+    traits = traits_def(NoTerminator())
+    assembly_format = "$condition attr-dict-with-keyword $then"
+
+
+def regions_of(op: IRDLOperation) -> tuple[Region, ...]:
+    """Return the regions of a control-flow operation."""
+    return tuple(op.regions)
+
+
+Tensix = Dialect(
+    "tensix",
+    [
+        NetlistOp,
+        BufferOp,
+        RunOp,
+        HostOp,
+        ProgramOp,
+        AxisOp,
+        CircularBufferOp,
+        SemaphoreOp,
+        MulticastOp,
+        KernelOp,
+        ForOp,
+        IfOp,
+        *tensix_movement.OPERATIONS,
+        *tensix_compute.OPERATIONS,
+    ],
+    [
+        AxesAttr,
+        DstAttr,
+        ExprAttr,
+        GlobalAttr,
+        GlobalsAttr,
+        LocalAttr,
+        MapAttr,
+        NumberAttr,
+        ParametersAttr,
+        PointAttr,
+        ShapeAttr,
+        WordAttr,
+    ],
+)

@@ -1,0 +1,222 @@
+"""Data movement of `tensix`: circular buffers, NoC transfers, semaphores."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import UnitAttr
+from xdsl.irdl import IRDLOperation, irdl_op_definition, opt_prop_def, prop_def
+from xdsl.utils.exceptions import VerifyException
+
+from dialects.syntax import ExprAttr, LocalAttr, NumberAttr, PointAttr, WordAttr
+
+FILLS = ("value", "causal", "row_scaler", "pad")
+
+
+class _PagesOp(IRDLOperation):
+    """Base: moves an end of a circular buffer by one block, or by `pages`."""
+
+    buffer = prop_def(LocalAttr)
+    pages = opt_prop_def(ExprAttr)
+    assembly_format = "$buffer (`,` $pages^)? attr-dict"
+
+
+@irdl_op_definition
+class ReserveBackOp(_PagesOp):
+    """Producer: wait until the block is free."""
+
+    name = "tensix.cb_reserve_back"
+
+
+@irdl_op_definition
+class PushBackOp(_PagesOp):
+    """Producer: hand the block to the consumer."""
+
+    name = "tensix.cb_push_back"
+
+
+@irdl_op_definition
+class WaitFrontOp(_PagesOp):
+    """Consumer: wait until the block is there."""
+
+    name = "tensix.cb_wait_front"
+
+
+@irdl_op_definition
+class PopFrontOp(_PagesOp):
+    """Consumer: free the block."""
+
+    name = "tensix.cb_pop_front"
+
+
+@irdl_op_definition
+class ReadOp(IRDLOperation):
+    """Start reading the operand's tiles of the current ranges into the block.
+
+    The data are there after `noc_async_read_barrier`.
+    """
+
+    name = "tensix.noc_async_read"
+    buffer = prop_def(LocalAttr)
+    noc = opt_prop_def(ExprAttr)
+    assembly_format = "$buffer (`noc` $noc^)? attr-dict"
+
+
+@irdl_op_definition
+class ReadRowsOp(IRDLOperation):
+    """Start reading rows of a row-major operand, one transfer for each row."""
+
+    name = "tensix.noc_async_read_rows"
+    buffer = prop_def(LocalAttr)
+    noc = opt_prop_def(ExprAttr)
+    assembly_format = "$buffer (`noc` $noc^)? attr-dict"
+
+
+@irdl_op_definition
+class ReadBarrierOp(IRDLOperation):
+    """Wait for all reads that this kernel has started."""
+
+    name = "tensix.noc_async_read_barrier"
+    assembly_format = "attr-dict"
+
+
+@irdl_op_definition
+class WriteOp(IRDLOperation):
+    """Start writing the block to the operand's tiles of the current ranges."""
+
+    name = "tensix.noc_async_write"
+    buffer = prop_def(LocalAttr)
+    noc = opt_prop_def(ExprAttr)
+    assembly_format = "$buffer (`noc` $noc^)? attr-dict"
+
+
+@irdl_op_definition
+class WriteBarrierOp(IRDLOperation):
+    """Wait until all writes that this kernel has started are acknowledged."""
+
+    name = "tensix.noc_async_write_barrier"
+    assembly_format = "attr-dict"
+
+
+@irdl_op_definition
+class SendOp(IRDLOperation):
+    """Master of a multicast: wait until all receivers have room, send, raise the flag.
+
+    Stands for: wait for `ready` = number of receivers, set it to 0, multicast the
+    reserved block, multicast `valid` = 1 behind it.
+    """
+
+    name = "tensix.send"
+    multicast = prop_def(LocalAttr)
+    assembly_format = "$multicast attr-dict"
+
+
+@irdl_op_definition
+class ReceiveOp(IRDLOperation):
+    """Receiver of a multicast: say that there is room, wait for the flag.
+
+    Stands for: set `valid` to 0, increment the master's `ready`, wait for `valid` = 1.
+    """
+
+    name = "tensix.receive"
+    multicast = prop_def(LocalAttr)
+    assembly_format = "$multicast attr-dict"
+
+
+@irdl_op_definition
+class MulticastWriteOp(IRDLOperation):
+    """Raw multicast of the reserved block to the same address in a rectangle."""
+
+    name = "tensix.noc_async_write_multicast"
+    buffer = prop_def(LocalAttr)
+    start = prop_def(PointAttr)
+    end = prop_def(PointAttr)
+    linked = opt_prop_def(UnitAttr)
+    assembly_format = (
+        "$buffer `from` $start `to` $end (`linked` $linked^)? attr-dict"
+    )
+
+
+@irdl_op_definition
+class SemaphoreSetOp(IRDLOperation):
+    """Write a semaphore of this core."""
+
+    name = "tensix.noc_semaphore_set"
+    semaphore = prop_def(LocalAttr)
+    value = prop_def(ExprAttr)
+    assembly_format = "$semaphore `,` $value attr-dict"
+
+
+@irdl_op_definition
+class SemaphoreWaitOp(IRDLOperation):
+    """Wait until a semaphore of this core holds the value."""
+
+    name = "tensix.noc_semaphore_wait"
+    semaphore = prop_def(LocalAttr)
+    value = prop_def(ExprAttr)
+    assembly_format = "$semaphore `,` $value attr-dict"
+
+
+@irdl_op_definition
+class SemaphoreIncOp(IRDLOperation):
+    """Add to a semaphore of another core."""
+
+    name = "tensix.noc_semaphore_inc"
+    semaphore = prop_def(LocalAttr)
+    core = prop_def(PointAttr)
+    value = prop_def(ExprAttr)
+    assembly_format = "$semaphore `at` $core `,` $value attr-dict"
+
+
+@irdl_op_definition
+class SemaphoreMulticastOp(IRDLOperation):
+    """Write a semaphore on every core of a rectangle, the sender left out."""
+
+    name = "tensix.noc_semaphore_set_multicast"
+    semaphore = prop_def(LocalAttr)
+    start = prop_def(PointAttr)
+    end = prop_def(PointAttr)
+    value = prop_def(ExprAttr)
+    assembly_format = "$semaphore `from` $start `to` $end `,` $value attr-dict"
+
+
+@irdl_op_definition
+class FillOp(IRDLOperation):
+    """Fill the reserved block by the data-movement processor itself.
+
+    `value v`: every element. `row_scaler v`: v in the first row of each face, the
+    scaler of a reduction. `causal v`: v where the column lies behind the row, else
+    0; the block's axes are then (row, column). `pad v`: v behind the operand's true
+    extent, the rest stays.
+    """
+
+    name = "tensix.fill"
+    buffer = prop_def(LocalAttr)
+    pattern = prop_def(WordAttr)
+    value = prop_def(NumberAttr)
+    assembly_format = "$buffer $pattern $value attr-dict"
+
+    def verify_(self) -> None:
+        if self.pattern.data not in FILLS:
+            raise VerifyException(
+                f"fill pattern '{self.pattern}' is not one of {', '.join(FILLS)}"
+            )
+
+
+OPERATIONS = [
+    ReserveBackOp,
+    PushBackOp,
+    WaitFrontOp,
+    PopFrontOp,
+    ReadOp,
+    ReadRowsOp,
+    ReadBarrierOp,
+    WriteOp,
+    WriteBarrierOp,
+    SendOp,
+    ReceiveOp,
+    MulticastWriteOp,
+    SemaphoreSetOp,
+    SemaphoreWaitOp,
+    SemaphoreIncOp,
+    SemaphoreMulticastOp,
+    FillOp,
+]

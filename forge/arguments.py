@@ -1,0 +1,44 @@
+"""Reads what is typed on the command line into plain values, or says what is wrong."""
+
+import re
+
+import typer
+
+from dialects.chip import Core
+from forge.errors import ForgeError
+
+_CORE = re.compile(r"(\d+)\s*,\s*(\d+)")
+_ASSIGNMENT = re.compile(r"([A-Za-z_][\w.]*)=(-?\d+)")
+
+
+def parse_core(text: str, option: str) -> Core:
+    """Reads `3,4`, given for `option`, as logical core coordinates."""
+    if (match := _CORE.fullmatch(text.strip())) is None:
+        raise typer.BadParameter(
+            f"{text!r} is not a core. Write its column and row, counted from 0, "
+            "as in 3,4.",
+            param_hint=f"'{option}'",
+        )
+    return Core(x=int(match[1]), y=int(match[2]))
+
+
+def parse_assignment(text: str) -> tuple[str, int]:
+    """Reads `pos=512` as a name and an integer."""
+    if (match := _ASSIGNMENT.fullmatch(text.strip())) is None:
+        raise typer.BadParameter(
+            f"{text!r} is not an assignment. Write a name and an integer, "
+            "as in pos=512.",
+            param_hint="'--set'",
+        )
+    return match[1], int(match[2])
+
+
+def require_at_least(limit: int, option: str, *, value: int) -> None:
+    """Raises ForgeError if the number given for `option` is too small."""
+    if value < limit:
+        raise ForgeError(
+            f"{option} is too small",
+            limit=f"at least {limit}",
+            value=value,
+            advice=f"give {option} a number of {limit} or more",
+        )

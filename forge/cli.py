@@ -1,0 +1,278 @@
+"""The `forge` command: its options and help texts, and the one place errors end.
+
+What a command does is in `forge/commands/<name>.py`, imported when it runs, so that
+`forge --help` is instant.
+"""
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dialects.errors import ForgeError
+from forge import __version__
+from forge.arguments import parse_assignment, parse_core
+from forge.console import show_error
+from forge.packages import check_packages_are_ours
+
+
+class WeightsFormat(StrEnum):
+    """How matmul weights are stored in DRAM."""
+
+    BF16 = "bf16"
+    BFP8_B = "bfp8_b"
+    BFP4_B = "bfp4_b"
+
+
+app = typer.Typer(
+    name="forge",
+    help="Compile a PyTorch model for a Tenstorrent Wormhole chip, and run the result "
+    "on the bundled emulator.",
+    epilog="Begin with: forge demo",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A folder with config.json and safetensors, a GGUF file, or the name of "
+        "a model on a hub.",
+    ),
+]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="A folder written by `forge compile`."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+SeqLen = Annotated[
+    int,
+    typer.Option(
+        "--seq-len", metavar="N", help="Tokens in the compiled sequence, at least 1."
+    ),
+]
+MaxNewTokens = Annotated[
+    int,
+    typer.Option("--max-new-tokens", metavar="N", help="Stop after so many tokens."),
+]
+Chip = Annotated[
+    str, typer.Option("--chip", metavar="NAME", help="The chip to compile for.")
+]
+ProgramName = Annotated[
+    str | None, typer.Option("--program", metavar="NAME", help="Only this program.")
+]
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"forge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def forge(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version.",
+        ),
+    ] = False,
+) -> None:
+    """Holds the options before the command name."""
+
+
+@app.command("compile")
+def compile_command(
+    model: Model,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where to write it."),
+    ],
+    chip: Chip = "n150",
+    seq_len: SeqLen = 64,
+    weights_format: Annotated[
+        WeightsFormat,
+        typer.Option("--weights-format", help="How matmul weights are stored."),
+    ] = WeightsFormat.BF16,
+    dump_ir: Annotated[
+        Path | None,
+        typer.Option(
+            "--dump-ir", metavar="DIR", help="Write the module after each pass here."
+        ),
+    ] = None,
+    disable_pass: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--disable-pass",
+            metavar="NAME",
+            help="Leave out an optional pass, to measure its effect. May be repeated.",
+        ),
+    ] = None,
+    no_weights: Annotated[
+        bool,
+        typer.Option(
+            "--no-weights", help="Write the netlist only: it can be timed, not run."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Compile MODEL into a folder: netlist, weights, manifest."""
+    from forge.commands.compile import run_compile
+
+    run_compile(
+        model,
+        output,
+        chip=chip,
+        seq_len=seq_len,
+        weights_format=weights_format.value,
+        dump_ir=dump_ir,
+        disabled_passes=tuple(disable_pass or ()),
+        with_weights=not no_weights,
+        json=json,
+    )
+
+
+@app.command("run")
+def run_command(
+    folder: Folder,
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", metavar="TEXT", help="What to say to it.")
+    ],
+    max_new_tokens: MaxNewTokens = 32,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Continue the text; apply no chat template."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Let a compiled chat model answer on the emulator, token by token."""
+    from forge.commands.run import run_run
+
+    run_run(
+        folder,
+        prompt,
+        max_new_tokens=max_new_tokens,
+        use_chat_template=not raw,
+        json=json,
+    )
+
+
+@app.command("check")
+def check_command(model: Model, seq_len: SeqLen = 64, json: Json = False) -> None:
+    """List what in MODEL forge cannot compile."""
+    from forge.commands.check import run_check
+
+    run_check(model, seq_len=seq_len, json=json)
+
+
+@app.command("inspect")
+def inspect_command(
+    folder: Folder,
+    program: ProgramName = None,
+    core: Annotated[
+        str | None,
+        typer.Option(
+            "--core",
+            metavar="X,Y",
+            help="What one core does, with every number resolved.",
+        ),
+    ] = None,
+    l1: Annotated[
+        str | None,
+        typer.Option("--l1", metavar="X,Y", help="What lies in a core's L1."),
+    ] = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="The weights and how each is made.")
+    ] = False,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="All source lines of each program.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show the programs of a compiled folder."""
+    from forge.commands.inspect import run_inspect
+
+    run_inspect(
+        folder,
+        program,
+        core=None if core is None else parse_core(core, "--core"),
+        l1=None if l1 is None else parse_core(l1, "--l1"),
+        show_weights=weights,
+        show_sources=sources,
+        json=json,
+    )
+
+
+@app.command("profile")
+def profile_command(
+    folder: Folder,
+    scalars: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="The value of a run-time scalar. May be repeated.",
+        ),
+    ] = None,
+    program: ProgramName = None,
+    json: Json = False,
+) -> None:
+    """Show where the cycles go, without computing any values."""
+    from forge.commands.profile import run_profile
+
+    run_profile(
+        folder,
+        program,
+        scalars=dict(map(parse_assignment, scalars or ())),
+        json=json,
+    )
+
+
+@app.command("demo")
+def demo_command(
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", metavar="TEXT", help="What to say to it.")
+    ] = "What is the capital of France?",
+    max_new_tokens: MaxNewTokens = 32,
+    chip: Chip = "n150",
+    seq_len: SeqLen = 64,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Keep what was compiled here."
+        ),
+    ] = None,
+) -> None:
+    """Compile a small chat model and let it answer."""
+    from forge.commands.demo import run_demo
+
+    run_demo(
+        prompt,
+        chip=chip,
+        seq_len=seq_len,
+        max_new_tokens=max_new_tokens,
+        output=output,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `forge`; returns its exit code: 1 for an error, 2 for wrong usage."""
+    try:
+        check_packages_are_ours()
+        app(args=None if argv is None else list(argv), prog_name="forge")
+    except ForgeError as error:
+        sys.stdout.flush()
+        show_error(error)
+        return error.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0

@@ -1,0 +1,1 @@
+"""What each command does; `forge/cli.py` says how it is called."""

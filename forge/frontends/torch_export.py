@@ -1,0 +1,357 @@
+"""From `torch.export` to `ttir`.
+
+Weights and buffers become arguments of the function; their values are handed back
+beside the module, as the tensors of the program itself, never copied.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, InputSpec, OutputKind
+from torch.fx import Node
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, f32
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Region, SSAValue
+
+import forge.frontends.aten_arithmetic
+import forge.frontends.aten_layout  # noqa: F401
+from dialects import ttir
+from dialects.ttcore import ARGUMENT_TYPE, ArgumentType, ArgumentTypeAttr
+from forge.errors import FaultsError, UnsupportedError
+from forge.frontends.constant_nodes import ConstantNodes
+from forge.frontends.graph_builder import (
+    GraphBuilder,
+    module_path_of,
+    source_of,
+    strip_root,
+    tensor_type_for,
+)
+from forge.frontends.importers import IMPORTERS, call_importer
+
+NAME = "ttir.name"
+"""Key of an argument's name in the attributes of the function."""
+
+CHECKS = ("aten._assert_tensor_metadata.default", "aten.sym_constrain_range.default")
+"""Ops that compute nothing: assertions of the exporter about its own trace."""
+
+ADVICE = {
+    "aten.index_copy": "export without a KV cache (use_cache=False)",
+    "aten.convolution": "convolutions have no lowering yet",
+    "aten.conv2d": "convolutions have no lowering yet",
+    "aten.index": "index with a slice, or look rows up with an embedding",
+    "aten.batch_norm": "fold the batch norm into the layer before it",
+}
+"""What to do about an op, by the part of its name before the overload."""
+
+ARGUMENT_TYPES = {
+    InputKind.USER_INPUT: ArgumentType.Input,
+    InputKind.PARAMETER: ArgumentType.Parameter,
+    InputKind.BUFFER: ArgumentType.Constant,
+    InputKind.CONSTANT_TENSOR: ArgumentType.Constant,
+}
+
+
+Identity: TypeAlias = tuple[object, ...]
+"""What two tensors share if and only if they are the same view of one storage."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A `ttir` module and what belongs to it."""
+
+    module: ModuleOp
+    """One function, `@main`; its arguments are the inputs, then what is in `values`."""
+    values: dict[str, torch.Tensor]
+    """Parameters and constants by argument name; the program's tensors, not copies."""
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UnsupportedOp:
+    """An op that forge cannot compile, with all its occurrences at one place."""
+
+    op: str
+    message: str
+    advice: str
+    shape: tuple[int, ...]
+    """The shape of the (first) result; empty where it is not a tensor."""
+    count: int
+    location: str
+
+    def as_error(self) -> UnsupportedError:
+        """The same as an error to raise."""
+        shape = "x".join(map(str, self.shape)) or "scalar"
+        times = "" if self.count == 1 else f", {self.count} times"
+        return UnsupportedError(
+            self.message,
+            value=f"{self.op} yielding {shape}{times}",
+            advice=self.advice,
+            location=self.location,
+        )
+
+
+def import_program(
+    ep: ExportedProgram, *, name: str = "model", root: str = ""
+) -> Imported:
+    """Turn an exported program into `ttir`.
+
+    `root` is the path of a submodule from which parameters and source locations are
+    named, so that a wrapper around a model does not show. Raises FaultsError with one
+    UnsupportedError for each kind of unsupported op.
+    """
+    work = _Import(_decomposed(ep), root)
+    work.run()
+    if work.faults:
+        raise FaultsError(
+            f"{name} holds operations that forge cannot compile",
+            [fault.as_error() for fault in work.unsupported()],
+        )
+    return work.finish(name)
+
+
+def check_program(ep: ExportedProgram, *, root: str = "") -> list[UnsupportedOp]:
+    """All unsupported ops of a program; empty if it can be imported."""
+    work = _Import(_decomposed(ep), root)
+    work.run()
+    return work.unsupported()
+
+
+def _decomposed(ep: ExportedProgram) -> ExportedProgram:
+    """The program without mutation; torch 2.13 warns about its own use of LeafSpec."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        return ep.run_decompositions({})
+
+
+class _Import:
+    """One run over the nodes of a graph."""
+
+    def __init__(self, ep: ExportedProgram, root: str) -> None:
+        self.ep = ep
+        self.root = root
+        self.block = Block()
+        self.builder = GraphBuilder(self.block, root)
+        self.results: dict[Node, SSAValue | Sequence[SSAValue]] = {}
+        self.arguments: list[tuple[str, ArgumentType]] = []
+        self.values: dict[str, torch.Tensor] = {}
+        self.faults: list[tuple[Node, UnsupportedError]] = []
+        self.shared: dict[Identity, SSAValue] = {}
+        specs = ep.graph_signature.input_specs
+        self.first_names: dict[Identity, str] = {}
+        self.specs = {spec.arg.name: spec for spec in specs}
+        buffers = {
+            spec.arg.name: self._tensor(spec)
+            for spec in specs
+            if ARGUMENT_TYPES.get(spec.kind) == ArgumentType.Constant
+        }
+        for spec in specs:
+            if spec.target is not None and spec.kind in ARGUMENT_TYPES:
+                key = _identity(self._tensor(spec))
+                self.first_names.setdefault(key, strip_root(spec.target, root))
+        self.constants = ConstantNodes(ep.graph.nodes, buffers)
+
+    def run(self) -> None:
+        """Import every node, collecting faults rather than stopping at the first."""
+        for node in sorted(self.ep.graph.nodes, key=self._order):
+            self.builder.enter(node)
+            try:
+                self._import(node)
+            except UnsupportedError as error:
+                self.faults.append((node, error))
+                self._stand_in(node)
+
+    def _order(self, node: Node) -> bool:
+        """The inputs first, all else as it comes."""
+        spec = self.specs.get(node.name) if node.op == "placeholder" else None
+        return spec is None or spec.kind is not InputKind.USER_INPUT
+
+    def _import(self, node: Node) -> None:
+        if node.op == "placeholder":
+            self._import_placeholder(node)
+        elif node.op == "output":
+            self._check_outputs()
+        elif node.target is operator.getitem:
+            source, index = node.args
+            assert isinstance(source, Node)
+            assert isinstance(index, int)
+            if source in self.results:
+                self.results[node] = self._parts(source)[index]
+            elif node in self.constants:
+                self.results[node] = self._constant_argument(node)
+        elif node.op == "call_function" and str(node.target) not in CHECKS:
+            self._import_call(node)
+
+    def _parts(self, node: Node) -> Sequence[SSAValue]:
+        parts = self.results[node]
+        assert not isinstance(parts, SSAValue)
+        return parts
+
+    def _import_call(self, node: Node) -> None:
+        target = str(node.target)
+        if target in IMPORTERS:
+            arguments = torch.fx.map_arg(node.args, self._result)
+            keywords = torch.fx.map_arg(node.kwargs, self._result)
+            self.results[node] = call_importer(
+                target, self.builder, arguments, keywords
+            )
+        elif node not in self.constants:
+            advice = ADVICE.get(
+                target.rsplit(".", 1)[0], "express it with supported operations"
+            )
+            raise UnsupportedError(f"{target} is not supported", advice=advice)
+        elif isinstance(node.meta.get("val"), torch.Tensor):
+            self.results[node] = self._constant_argument(node)
+
+    def _result(self, node: Node) -> object:
+        return self.results[node]
+
+    def _stand_in(self, node: Node) -> None:
+        """Give a node that failed some result, so that the next ones can be read."""
+        found = node.meta.get("val")
+        tensors = found if isinstance(found, list | tuple) else [found]
+        parts = [
+            self.builder.emit(ttir.ZerosOp(tensor.shape, f32))
+            for tensor in tensors
+            if isinstance(tensor, torch.Tensor)
+        ]
+        self.results[node] = parts if isinstance(found, list | tuple) else parts[0]
+
+    def _import_placeholder(self, node: Node) -> None:
+        spec = self.specs[node.name]
+        if spec.kind not in ARGUMENT_TYPES:
+            raise UnsupportedError(
+                f"an argument of kind {spec.kind.name} is not supported",
+                advice="pass tensors only",
+            )
+        kind = ARGUMENT_TYPES[spec.kind]
+        if kind is ArgumentType.Input:
+            self.results[node] = self._argument(node.name, kind, node)
+        elif node.users:
+            name = strip_root(spec.target or node.name, self.root)
+            self.results[node] = self._valued_argument(
+                name, kind, self._tensor(spec), node
+            )
+
+    def _constant_argument(self, node: Node) -> SSAValue:
+        value = self.constants.value(node)
+        assert isinstance(value, torch.Tensor)
+        path = module_path_of(node, self.root)
+        name = f"{path}.{node.name}" if path else node.name
+        return self._valued_argument(name, ArgumentType.Constant, value, node)
+
+    def _valued_argument(
+        self, name: str, kind: ArgumentType, value: torch.Tensor, node: Node
+    ) -> SSAValue:
+        """An argument with a known value; tied weights share one."""
+        key = _identity(value)
+        if key not in self.shared:
+            name = self.first_names.get(key, name)
+            self.shared[key] = self._argument(name, kind, node)
+            self.values[name] = value
+        return self.shared[key]
+
+    def _argument(self, name: str, kind: ArgumentType, node: Node) -> SSAValue:
+        found = node.meta["val"]
+        if not isinstance(found, torch.Tensor):
+            raise UnsupportedError(
+                f"argument {name} is not a tensor", advice="pass tensors only"
+            )
+        type_ = tensor_type_for(found)
+        self.arguments.append((name, kind))
+        return self.block.insert_arg(type_, len(self.block.args))
+
+    def _tensor(self, spec: InputSpec) -> torch.Tensor:
+        target = spec.target
+        assert target is not None
+        found = self.ep.state_dict.get(target, self.ep.constants.get(target))
+        assert isinstance(found, torch.Tensor), f"no value for {target}"
+        return found
+
+    def _check_outputs(self) -> None:
+        for spec in self.ep.graph_signature.output_specs:
+            if spec.kind is not OutputKind.USER_OUTPUT:
+                raise UnsupportedError(
+                    f"the program changes {spec.target} in place",
+                    advice="return the new value instead of writing it",
+                )
+
+    def unsupported(self) -> list[UnsupportedOp]:
+        """The faults, those of one op, reason, shape and source line as one."""
+        groups: dict[tuple[str, str, tuple[int, ...], str], list[UnsupportedError]]
+        groups = {}
+        for node, error in self.faults:
+            key = (str(node.target), error.message, _shape(node), _place(node))
+            groups.setdefault(key, []).append(error)
+        return [
+            UnsupportedOp(
+                op=op,
+                message=message,
+                advice=errors[0].advice or "",
+                shape=shape,
+                count=len(errors),
+                location=place,
+            )
+            for (op, message, shape, place), errors in groups.items()
+        ]
+
+    def finish(self, name: str) -> Imported:
+        """Wrap what was built into a module."""
+        specs = self.ep.graph_signature.output_specs
+        nodes = {node.name: node for node in self.ep.graph.nodes}
+        returned = [self.results[nodes[spec.arg.name]] for spec in specs]
+        values = [value for value in returned if isinstance(value, SSAValue)]
+        self.block.add_op(ReturnOp(*values))
+        outputs = _output_names(len(values))
+        function = FuncOp(
+            "main",
+            (list(self.block.arg_types), [value.type for value in values]),
+            Region(self.block),
+            arg_attrs=ArrayAttr(_argument_attr(*entry) for entry in self.arguments),
+            res_attrs=ArrayAttr(
+                DictionaryAttr({NAME: StringAttr(output)}) for output in outputs
+            ),
+        )
+        module = ModuleOp([function], sym_name=StringAttr(name))
+        inputs = tuple(
+            argument for argument, kind in self.arguments if kind is ArgumentType.Input
+        )
+        return Imported(module, self.values, inputs, outputs)
+
+
+def _identity(value: torch.Tensor) -> Identity:
+    place = (value.untyped_storage()._cdata, value.storage_offset())
+    return (*place, value.shape, value.stride(), value.dtype)
+
+
+def _argument_attr(name: str, kind: ArgumentType) -> DictionaryAttr:
+    entries: dict[str, Attribute] = {
+        ARGUMENT_TYPE: ArgumentTypeAttr(kind),
+        NAME: StringAttr(name),
+    }
+    return DictionaryAttr(entries)
+
+
+def _output_names(count: int) -> tuple[str, ...]:
+    """`output`, or `output0`, `output1`, ..."""
+    if count == 1:
+        return ("output",)
+    return tuple(f"output{i}" for i in range(count))
+
+
+def _shape(node: Node) -> tuple[int, ...]:
+    found = node.meta.get("val")
+    first = found[0] if isinstance(found, list | tuple) and found else found
+    return tuple(first.shape) if isinstance(first, torch.Tensor) else ()
+
+
+def _place(node: Node) -> str:
+    source = source_of(node)
+    return "unknown" if source is None else f"{source[0]}:{source[1]}"

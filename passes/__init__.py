@@ -1,0 +1,25 @@
+"""The rewrites, one per file, and the table by which tools find them."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from xdsl.passes import ModulePass
+
+
+def _loader(module: str, name: str) -> Callable[[], type[ModulePass]]:
+    def load() -> type[ModulePass]:
+        return getattr(import_module(f"passes.{module}"), name)
+
+    return load
+
+
+PASSES: dict[str, Callable[[], type[ModulePass]]] = {
+    "decompose": _loader("decompose", "DecomposePass"),
+    "simplify": _loader("simplify", "SimplifyPass"),
+    "recognize-rms-norm": _loader("recognize_rms_norm", "RecognizeRmsNormPass"),
+    "recognize-rotary": _loader("recognize_rotary", "RecognizeRotaryPass"),
+    "recognize-attention": _loader("recognize_attention", "RecognizeAttentionPass"),
+    "recognize-silu": _loader("recognize_silu", "RecognizeSiluPass"),
+    "fold-constants": _loader("fold_constants", "FoldConstantsPass"),
+}
+"""Pipeline name -> what loads the pass; it imports late, so that tools start fast."""

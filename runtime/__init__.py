@@ -1,0 +1,1 @@
+"""The emulator: loads a netlist, computes its numbers and its cycles."""

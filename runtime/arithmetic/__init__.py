@@ -1,0 +1,1 @@
+"""Arithmetic of a Tensix core: formats, matrix unit, packer and vector unit."""

@@ -1,0 +1,169 @@
+"""The slow executor: one coroutine a kernel, real tiles, each instruction at once.
+
+Obvious rather than fast: it judges the replay on small programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dialects.formats import DstMode, Fidelity
+from runtime import instructions as ins
+from runtime.arithmetic.formats import pack
+from runtime.launch import Launch
+from runtime.semantics import (
+    BINARY,
+    TILE,
+    fill_tile,
+    matmul,
+    reduce_tiles,
+    sfpu,
+    spread,
+)
+from runtime.walker import ZERO, Walker
+
+
+def execute(launch: Launch, memory: Sequence[np.ndarray]) -> None:
+    """Run a launch on `memory`, one (rows, columns) float32 array for each parameter.
+
+    Arrays are padded to whole tiles; outputs are written in place.
+    """
+    Walker(launch, _Tiles(launch, memory)).run()
+
+
+class _Tiles:
+    """A recorder that keeps real tiles; a tile number is an index into `values`."""
+
+    def __init__(self, launch: Launch, memory: Sequence[np.ndarray]):
+        self.launch = launch
+        self.memory = memory
+        self.values: list[np.ndarray] = []
+        self.dst = DstMode.FP32 if launch.facts.fp32_dst else DstMode.BF16
+        self.fidelity = Fidelity(launch.facts.fidelity)
+
+    def _add(self, tiles: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        first = len(self.values)
+        self.values.extend(np.array(tile, np.float32) for tile in tiles)
+        return np.arange(first, len(self.values))
+
+    def _get(self, numbers: np.ndarray) -> np.ndarray:
+        flat = [self.values[n] for n in numbers.reshape(-1)]
+        return np.stack(flat).reshape(*numbers.shape, TILE, TILE)
+
+    def _old(self, numbers: np.ndarray) -> np.ndarray:
+        zero = np.zeros((TILE, TILE), np.float32)
+        return np.stack([zero if n == ZERO else self.values[n] for n in numbers])
+
+    def _place(self, parameter: int, tile: int) -> np.ndarray:
+        columns = self.launch.tensors[parameter].tile_columns
+        row, column = divmod(int(tile), columns)
+        sheet = self.memory[parameter]
+        return sheet[
+            row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE
+        ]
+
+    def leaf(self, parameter: int, tiles: np.ndarray) -> np.ndarray:
+        return self._add([self._place(parameter, tile) for tile in tiles])
+
+    def store(self, parameter: int, tiles: np.ndarray, values: np.ndarray) -> None:
+        for tile, value in zip(tiles, self._get(values), strict=True):
+            self._place(parameter, tile)[:] = value
+
+    def constant(self, i: ins.Fill, old: np.ndarray) -> np.ndarray:
+        return self._add(
+            [
+                fill_tile(
+                    i.pattern,
+                    i.value,
+                    int(row),
+                    int(column),
+                    i.extent,
+                    self.values[before] if before >= 0 else None,
+                )
+                for row, column, before in zip(i.rows, i.columns, old, strict=True)
+            ]
+        )
+
+    def rows(self, i: ins.ReadRows, index: np.ndarray | None) -> np.ndarray:
+        sheet = self.memory[i.parameter]
+        pages = []
+        for block, row_tile in enumerate(i.row_tiles):
+            if index is None:
+                rows = np.arange(TILE) + int(row_tile) * TILE
+            else:
+                rows = self.values[index[block]][0].astype(np.int64)
+            pages += [
+                sheet[rows, int(c) * TILE : (int(c) + 1) * TILE] for c in i.columns
+            ]
+        return self._add(pages).reshape(i.slots.shape)
+
+    def broadcast(self, site: int, values: np.ndarray, kind: str) -> np.ndarray:
+        return self._add(spread(self._get(values), kind))
+
+    def binary(
+        self,
+        i: ins.BinaryTiles,
+        lhs: np.ndarray,
+        rhs: np.ndarray,
+        old: np.ndarray | None,
+    ) -> np.ndarray:
+        total = None if old is None else self._old(old)
+        for term in range(lhs.shape[1]):
+            right = spread(self._get(rhs[:, term]), i.broadcast)
+            result = BINARY[i.kind](self._get(lhs[:, term]), right)
+            total = result if total is None else total + result
+        assert total is not None
+        return self._add(self._to_dst(total))
+
+    def _to_dst(self, values: np.ndarray) -> np.ndarray:
+        if self.dst is DstMode.FP32:
+            return values
+        from runtime.arithmetic.formats import round_to_dst
+
+        return round_to_dst(values, self.dst)
+
+    def matmul(
+        self, i: ins.MatmulBlock, lhs: np.ndarray, rhs: np.ndarray, old: np.ndarray
+    ) -> np.ndarray:
+        out = self._old(old)
+        columns = rhs.shape[1]
+        for row in range(lhs.shape[0]):
+            for column in range(columns):
+                for k in range(lhs.shape[1]):
+                    a, b = self.values[lhs[row, k]], self.values[rhs[k, column]]
+                    b = b.T if i.transpose else b
+                    out[row * columns + column] += matmul(a, b, self.fidelity)
+        return self._add(self._to_dst(out))
+
+    def reduce(
+        self, i: ins.ReduceTiles, values: np.ndarray, scaler: int, old: np.ndarray
+    ) -> np.ndarray:
+        factor = self.values[scaler][0, 0]
+        result = reduce_tiles(i.kind, i.dim, self._get(values), factor)
+        if (old == ZERO).all():
+            return self._add(self._to_dst(result))
+        merge = np.maximum if i.kind == "max" else np.add
+        return self._add(self._to_dst(merge(result, self._old(old))))
+
+    def unary(self, i: ins.SfpuUnary, values: np.ndarray) -> np.ndarray:
+        return self._add(sfpu(i.function, self._get(values), i.scalar, self.dst))
+
+    def sfpu_binary(
+        self, i: ins.SfpuBinary, lhs: np.ndarray, rhs: np.ndarray
+    ) -> np.ndarray:
+        result = BINARY[i.function](self._get(lhs), self._get(rhs))
+        return self._add(self._to_dst(result))
+
+    def pack(
+        self, i: ins.PackTiles, values: np.ndarray, old: np.ndarray | None
+    ) -> np.ndarray:
+        tiles = self._get(values)
+        if i.relu:
+            tiles = np.maximum(tiles, 0)
+        data_format = self.launch.circular_buffers[i.cb].data_format
+        packed = pack(tiles, data_format, dst=self.dst)
+        if old is not None and old.min() >= 0:
+            packed = pack(packed + self._get(old), data_format, dst=self.dst)
+        return self._add(packed)

@@ -1,0 +1,135 @@
+"""What each compute instruction does to values, on stacks of 32x32 tiles.
+
+`fast` numerics: rounds where the hardware rounds (at every pack, at every write to a
+16-bit Dst) and contracts on the host's matrix library; the fidelity is obeyed by
+cutting the operands to the bits that the phases read. All arrays are float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dialects.formats import DstMode, Fidelity
+from runtime.arithmetic.formats import fidelity_operands, store_from_sfpu
+from runtime.arithmetic.functions import FUNCTIONS
+
+TILE = 32
+LOWEST = np.float32(-3.3895313892515355e38)
+"""The lowest finite bf16: the identity of a maximum, and what a mask adds."""
+
+BROADCAST_SOURCE = {
+    "row": (slice(None), slice(0, 1), slice(None)),
+    "col": (slice(None), slice(None), slice(0, 1)),
+    "scalar": (slice(None), slice(0, 1), slice(0, 1)),
+}
+"""Which part of a tile a broadcast repeats."""
+
+BINARY: dict[str, Callable[..., np.ndarray]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+
+_SCALAR: dict[str, Callable[..., np.ndarray]] = {
+    "add_unary": np.add,
+    "mul_unary": np.multiply,
+    "max_unary": np.maximum,
+    "min_unary": np.minimum,
+    "pow_unary": np.power,
+}
+
+
+_ALIASES = {"recip": "reciprocal"}
+_SIMPLE: dict[str, Callable[..., np.ndarray]] = {
+    "abs": np.abs,
+    "negative": np.negative,
+    "square": np.square,
+}
+
+
+def function_of(name: str) -> Callable[..., np.ndarray]:
+    """The function of a unary vector-unit instruction, on float32 arrays."""
+    if name in _SIMPLE:
+        return _SIMPLE[name]
+    if name == "relu":
+        return lambda values: np.maximum(values, np.float32(0))
+    return FUNCTIONS[_ALIASES.get(name, name)]
+
+
+def spread(tiles: np.ndarray, kind: str | None) -> np.ndarray:
+    """Broadcast a row, a column or the first element over each tile."""
+    if kind is None:
+        return tiles
+    return np.broadcast_to(tiles[BROADCAST_SOURCE[kind]], tiles.shape)
+
+
+def sfpu(
+    function: str,
+    values: np.ndarray,
+    scalar: float | None,
+    dst: DstMode,
+    *,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """A vector-unit function, stored by the vector unit's rule for the Dst mode."""
+    with np.errstate(all="ignore"):
+        if scalar is None:
+            result = function_of(function)(values)
+        else:
+            result = _SCALAR[function](values, np.float32(scalar), out=out)
+    return result if dst is DstMode.FP32 else store_from_sfpu(result, dst, out=out)
+
+
+def matmul(lhs: np.ndarray, rhs: np.ndarray, fidelity: Fidelity) -> np.ndarray:
+    """`lhs @ rhs` on matrices, operands cut to what the fidelity reads."""
+    cut_lhs, cut_rhs = fidelity_operands(lhs, rhs, fidelity)
+    return np.matmul(cut_lhs, cut_rhs)
+
+
+def reduce_tiles(
+    kind: str, dim: str, tiles: np.ndarray, scaler: np.float32
+) -> np.ndarray:
+    """Reduce `tiles` (n, terms, 32, 32) to (n, 32, 32): one column, row or element."""
+    axes = {"row": (1, 3), "col": (1, 2), "scalar": (1, 2, 3)}[dim]
+    if kind == "max":
+        reduced = tiles.max(axis=axes)
+    else:
+        reduced = tiles.sum(axis=axes, dtype=np.float32) * scaler
+    out = np.zeros((tiles.shape[0], TILE, TILE), np.float32)
+    if dim == "row":
+        out[:, :, 0] = reduced
+    elif dim == "col":
+        out[:, 0, :] = reduced
+    else:
+        out[:, 0, 0] = reduced
+    return out
+
+
+def fill_tile(
+    pattern: str,
+    value: float,
+    row: int,
+    column: int,
+    extent: tuple[int, int],
+    old: np.ndarray | None = None,
+) -> np.ndarray:
+    """A tile as the data-movement processor fills it (see `tensix.fill`)."""
+    number = np.float32(value)
+    if pattern == "value":
+        return np.full((TILE, TILE), number, np.float32)
+    if pattern == "row_scaler":
+        tile = np.zeros((TILE, TILE), np.float32)
+        tile[::16] = number
+        return tile
+    rows = (np.arange(TILE) + row * TILE)[:, None]
+    columns = (np.arange(TILE) + column * TILE)[None, :]
+    if pattern == "causal":
+        return np.where(columns > rows, number, np.float32(0))
+    assert old is not None
+    outside = (rows >= extent[0]) | (columns >= extent[1])
+    return np.where(outside, number, old)

@@ -1,0 +1,335 @@
+"""The trace of a launch: what would be computed, written down over tile numbers.
+
+Running the kernels once on this recorder yields records, each an instruction at one
+*site* of the text with the numbers of its operand and result tiles. Instructions that
+add to the same Dst tiles without anyone reading them in between are one accumulation:
+their K lists are joined, which is the rule under which a K loop is one contraction.
+Records of one site that do not depend on each other share a *level* and are merged
+later (`runtime.merge`), whatever core and round they come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from runtime import instructions as ins
+from runtime.launch import Launch
+from runtime.semantics import fill_tile
+from runtime.walker import ZERO, Walker
+
+
+@dataclass
+class Group:
+    """Records of one site and level: alike, independent, and therefore one batch.
+
+    `operands` are lists of equally long arrays, one entry a record, `outputs` the
+    result numbers; `detail` is what is equal for all (function, format, fidelity).
+    """
+
+    kind: str
+    level: int
+    site: int
+    detail: tuple[Any, ...]
+    operands: list[list[np.ndarray]] = field(default_factory=list)
+    outputs: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass
+class _Accumulation:
+    """An open sum in Dst: terms are joined until someone reads it."""
+
+    kind: str
+    site: int
+    detail: tuple[Any, ...]
+    outputs: np.ndarray
+    terms: list[tuple[np.ndarray, ...]]
+
+
+@dataclass
+class Trace:
+    """All groups in an order that respects dependence, and the final stores.
+
+    Tile numbers below `num_leaves` are tiles of the parameters as they were before:
+    `leaf_base[p] + tile`. `constants` maps numbers to tiles that a processor filled.
+    `stores[p]` gives for each tile of parameter p the number of its last value.
+    """
+
+    launch: Launch
+    groups: list[Group]
+    leaf_base: list[int]
+    num_leaves: int
+    num_tiles: int
+    constants: dict[int, np.ndarray]
+    stores: dict[int, np.ndarray]
+
+
+def trace_launch(launch: Launch) -> Trace:
+    """Run the kernels over tile numbers. Raises `HazardError` like the executor."""
+    recorder = _Recorder(launch)
+    Walker(launch, recorder).run()
+    return recorder.finish()
+
+
+class _Recorder:
+    """The walker's recorder that only writes down."""
+
+    def __init__(self, launch: Launch):
+        self.launch = launch
+        self.groups: dict[tuple[Any, ...], Group] = {}
+        self.leaf_base: list[int] = []
+        total = 0
+        for tensor in launch.tensors:
+            self.leaf_base.append(total)
+            total += tensor.num_tiles
+        self.num_leaves = total
+        self.current = [
+            np.arange(tensor.num_tiles) + base
+            for tensor, base in zip(launch.tensors, self.leaf_base, strict=True)
+        ]
+        self.stored: set[int] = set()
+        self.levels = np.zeros(max(2 * total, 1024), np.int32)
+        self.count = total
+        self.constants: dict[int, np.ndarray] = {}
+        self.constant_numbers: dict[tuple[Any, ...], int] = {}
+        self.open: dict[int, _Accumulation] = {}
+
+    def finish(self) -> Trace:
+        """Close open sums and order the groups."""
+        self._close(np.array(list(self.open), np.int64))
+        groups = sorted(self.groups.values(), key=lambda g: g.level)
+        stores = {parameter: self.current[parameter] for parameter in self.stored}
+        return Trace(
+            self.launch,
+            groups,
+            self.leaf_base,
+            self.num_leaves,
+            self.count,
+            self.constants,
+            stores,
+        )
+
+    # -- numbers and groups ----------------------------------------------------
+
+    def _new(self, count: int) -> np.ndarray:
+        numbers = np.arange(self.count, self.count + count)
+        self.count += count
+        if self.count > len(self.levels):
+            grown = np.zeros(2 * self.count, np.int32)
+            grown[: len(self.levels)] = self.levels
+            self.levels = grown
+        return numbers
+
+    def _record(
+        self,
+        kind: str,
+        site: int,
+        detail: tuple[Any, ...],
+        operands: list[np.ndarray],
+        count: int,
+        outputs: np.ndarray | None = None,
+        *,
+        numbers: int | None = None,
+    ) -> np.ndarray:
+        """Append to the group of its site and level; `numbers` operands are tiles."""
+        tiles = operands if numbers is None else operands[:numbers]
+        level = 1 + max(int(self.levels[o].max()) for o in tiles if o.size)
+        shapes = tuple(o.shape[1:] for o in operands)
+        key = (kind, site, level, detail, shapes)
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(kind, level, site, detail)
+        if outputs is None:
+            outputs = self._new(count)
+        self.levels[outputs] = level
+        group.operands.append(operands)
+        group.outputs.append(outputs)
+        return outputs
+
+    def _accumulate(
+        self,
+        kind: str,
+        site: int,
+        detail: tuple[Any, ...],
+        terms: tuple[np.ndarray, ...],
+        count: int,
+        old: np.ndarray | None,
+    ) -> np.ndarray:
+        if old is not None and not (old == ZERO).all():
+            found = self.open.get(int(old[0]))
+            if (
+                found is not None
+                and found.kind == kind
+                and found.detail == detail
+                and np.array_equal(found.outputs, old)
+            ):
+                found.terms.append(terms)
+                return old
+            return self._add_to(kind, site, detail, terms, count, old)
+        outputs = self._new(count)
+        opened = _Accumulation(kind, site, detail, outputs, [terms])
+        for number in outputs:
+            self.open[int(number)] = opened
+        return outputs
+
+    def _add_to(
+        self,
+        kind: str,
+        site: int,
+        detail: tuple[Any, ...],
+        terms: tuple[np.ndarray, ...],
+        count: int,
+        old: np.ndarray,
+    ) -> np.ndarray:
+        """A sum that goes on from something else: compute it, then add."""
+        self._close(old)
+        fresh = self._accumulate(kind, site, detail, terms, count, None)
+        self._close(fresh)
+        merge = "max" if "max" in detail else "add"
+        return self._record("sfpu_binary", site, (merge,), [old, fresh], count)
+
+    def _close(self, numbers: np.ndarray) -> None:
+        """Seal the sums that these tiles belong to: somebody reads them."""
+        for number in numbers.reshape(-1):
+            sum_ = self.open.get(int(number))
+            if sum_ is None:
+                continue
+            for output in sum_.outputs:
+                del self.open[int(output)]
+            joined = _join(sum_)
+            self._record(
+                sum_.kind,
+                sum_.site,
+                sum_.detail,
+                joined,
+                len(sum_.outputs),
+                sum_.outputs,
+            )
+
+    # -- the walker's questions --------------------------------------------------
+
+    def leaf(self, parameter: int, tiles: np.ndarray) -> np.ndarray:
+        return self.current[parameter][tiles]
+
+    def store(self, parameter: int, tiles: np.ndarray, values: np.ndarray) -> None:
+        self.current[parameter][tiles] = values
+        self.stored.add(parameter)
+
+    def constant(self, i: ins.Fill, old: np.ndarray) -> np.ndarray:
+        if i.pattern == "pad":
+            place = np.stack([i.rows, i.columns], axis=1)
+            inside = ((i.rows + 1) * 32 <= i.extent[0]) & (
+                (i.columns + 1) * 32 <= i.extent[1]
+            )
+            outputs = old.copy()
+            edge = ~inside
+            if edge.any():
+                outputs[edge] = self._record(
+                    "pad",
+                    i.site,
+                    (i.value, i.extent),
+                    [old[edge], place[edge]],
+                    int(edge.sum()),
+                    numbers=1,
+                )
+            return outputs
+        return np.array(
+            [
+                self._constant(i, int(r), int(c))
+                for r, c in zip(i.rows, i.columns, strict=True)
+            ]
+        )
+
+    def _constant(self, i: ins.Fill, row: int, column: int) -> int:
+        offset = np.sign(column - row) if i.pattern == "causal" else 0
+        key = (i.pattern, i.value, int(offset))
+        if key not in self.constant_numbers:
+            number = int(self._new(1)[0])
+            self.constant_numbers[key] = number
+            self.constants[number] = fill_tile(
+                i.pattern, i.value, row, column, i.extent
+            )
+        return self.constant_numbers[key]
+
+    def rows(self, i: ins.ReadRows, index: np.ndarray | None) -> np.ndarray:
+        blocks, columns = i.slots.shape
+        base = self.leaf_base[i.parameter]
+        which = i.row_tiles if index is None else index
+        operands = [
+            np.repeat(which, columns),
+            np.tile(i.columns, blocks),
+        ]
+        detail = (i.parameter, index is not None)
+        if index is None:
+            tensor = self.launch.tensors[i.parameter]
+            numbers = base + which[:, None] * tensor.tile_columns + i.columns[None, :]
+            return numbers
+        outputs = self._record(
+            "rows", i.site, detail, operands, blocks * columns, numbers=1
+        )
+        return outputs.reshape(blocks, columns)
+
+    def broadcast(self, site: int, values: np.ndarray, kind: str) -> np.ndarray:
+        self._close(values)
+        return self._record("broadcast", site, (kind,), [values], len(values))
+
+    def binary(
+        self,
+        i: ins.BinaryTiles,
+        lhs: np.ndarray,
+        rhs: np.ndarray,
+        old: np.ndarray | None,
+    ) -> np.ndarray:
+        if old is None:
+            operands = [lhs[:, 0], rhs[:, 0]]
+            detail = (i.kind, i.broadcast)
+            return self._record("binary", i.site, detail, operands, len(lhs))
+        detail = (i.kind, i.broadcast)
+        return self._accumulate("mul_sum", i.site, detail, (lhs, rhs), len(lhs), old)
+
+    def matmul(
+        self, i: ins.MatmulBlock, lhs: np.ndarray, rhs: np.ndarray, old: np.ndarray
+    ) -> np.ndarray:
+        count = lhs.shape[0] * rhs.shape[1]
+        detail = (i.transpose,)
+        terms = (lhs, np.ascontiguousarray(rhs.T))
+        return self._accumulate("matmul", i.site, detail, terms, count, old)
+
+    def reduce(
+        self, i: ins.ReduceTiles, values: np.ndarray, scaler: int, old: np.ndarray
+    ) -> np.ndarray:
+        factor = float(self.constants[scaler][0, 0])
+        detail = (i.kind, i.dim, factor)
+        return self._accumulate("reduce", i.site, detail, (values,), len(values), old)
+
+    def unary(self, i: ins.SfpuUnary, values: np.ndarray) -> np.ndarray:
+        self._close(values)
+        detail = (i.function, i.scalar)
+        return self._record("unary", i.site, detail, [values], len(values))
+
+    def sfpu_binary(
+        self, i: ins.SfpuBinary, lhs: np.ndarray, rhs: np.ndarray
+    ) -> np.ndarray:
+        self._close(lhs)
+        self._close(rhs)
+        return self._record("sfpu_binary", i.site, (i.function,), [lhs, rhs], len(lhs))
+
+    def pack(
+        self, i: ins.PackTiles, values: np.ndarray, old: np.ndarray | None
+    ) -> np.ndarray:
+        self._close(values)
+        data_format = self.launch.circular_buffers[i.cb].data_format
+        detail = (data_format, i.relu)
+        packed = self._record("pack", i.site, detail, [values], len(values))
+        if old is None or old.min() < 0:
+            return packed
+        total = self._record("sfpu_binary", i.site, ("add",), [old, packed], len(old))
+        return self._record("pack", i.site, (data_format, False), [total], len(total))
+
+
+def _join(sum_: _Accumulation) -> list[np.ndarray]:
+    """Concatenate the terms along K; the last dimension of every operand is K."""
+    places = range(len(sum_.terms[0]))
+    return [np.concatenate([t[p] for t in sum_.terms], axis=-1) for p in places]

@@ -1,0 +1,1 @@
+"""The tests; a package, so that it wins over the `tests` that xDSL installs."""
