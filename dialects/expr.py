@@ -234,3 +234,19 @@ def _parse_atom(parser: AttrParser) -> Expr:
     right = parse_sum(parser)
     parser.parse_punctuation(")")
     return Binary(name, left, right)
+
+
+def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
+    """Replace names by expressions, folding what becomes constant."""
+    if isinstance(expr, Const):
+        return expr
+    if isinstance(expr, Name):
+        return values.get(expr.name, expr)
+    left, right = substitute(expr.left, values), substitute(expr.right, values)
+    if isinstance(left, Const) and isinstance(right, Const):
+        return Const(int(_OPERATORS[expr.operator](left.value, right.value)))
+    if expr.operator == "+":
+        return add(left, right)
+    if expr.operator == "*" and isinstance(right, Const):
+        return multiply(left, right.value)
+    return Binary(expr.operator, left, right)

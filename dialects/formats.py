@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from dialects.errors import ForgeError
+
 TILE_EDGE = 32
 """Rows and columns of a tile (wormhole.md section 3.2)."""
 
@@ -23,7 +25,7 @@ EXPONENT_SECTION_BYTES = TILE_ELEMENTS // BLOCK_ELEMENTS
 """Bytes of shared exponents that precede the codes of a block-float tile."""
 
 
-class UnsupportedFormatError(ValueError):
+class UnsupportedFormatError(ForgeError):
     """A format, or a combination of formats, that forge does not model."""
 
 
@@ -48,16 +50,18 @@ _FACTS = {
     "uint8": _FormatFacts(8, is_integer=True),
 }
 
+_SHORT_EXPONENT = "has a five-bit exponent, whose arithmetic is not modelled"
+
 _UNSUPPORTED = {
-    "fp16": "5-bit-exponent arithmetic is not modelled; use bf16 or fp32",
-    "fp16_a": "5-bit-exponent arithmetic is not modelled; use bf16 or fp32",
-    "bfp8_a": "5-bit-exponent block floats are not modelled; use bfp8_b",
-    "bfp4_a": "5-bit-exponent block floats are not modelled; use bfp4_b",
-    "bfp2_a": "5-bit-exponent block floats are not modelled; use bfp4_b",
-    "bfp2_b": "two-bit block floats are not modelled; use bfp4_b",
-    "fp8": "eight-bit floats are not modelled; use bfp8_b",
-    "int8": "the integer matrix unit is not modelled; use bfp8_b",
-    "tf32": "tf32 exists only inside the source registers; use fp32",
+    "fp16": (_SHORT_EXPONENT, "use bf16 or fp32"),
+    "fp16_a": (_SHORT_EXPONENT, "use bf16 or fp32"),
+    "bfp8_a": (_SHORT_EXPONENT, "use bfp8_b"),
+    "bfp4_a": (_SHORT_EXPONENT, "use bfp4_b"),
+    "bfp2_a": (_SHORT_EXPONENT, "use bfp4_b"),
+    "bfp2_b": ("is not modelled", "use bfp4_b"),
+    "fp8": ("is not modelled", "use bfp8_b"),
+    "int8": ("needs the integer matrix unit, which is not modelled", "use bfp8_b"),
+    "tf32": ("exists only inside the source registers", "use fp32"),
 }
 
 
@@ -78,8 +82,12 @@ class DataFormat(StrEnum):
         """The format called `name`; `UnsupportedFormatError` says what to use else."""
         if name in _FACTS:
             return cls(name)
-        reason = _UNSUPPORTED.get(name, f"known are {', '.join(_FACTS)}")
-        raise UnsupportedFormatError(f"data format {name!r}: {reason}")
+        reason, advice = _UNSUPPORTED.get(name, ("is not a format of this chip", None))
+        raise UnsupportedFormatError(
+            f"data format {name!r} {reason}",
+            limit=", ".join(_FACTS),
+            advice=advice,
+        )
 
     @property
     def bits(self) -> int:

@@ -54,7 +54,7 @@ class KnownValues:
             strict=True,
         )
         for argument, name, kind in arguments:
-            if kind is not ArgumentType.Input and name in values:
+            if kind is not ArgumentType.Input and name is not None and name in values:
                 self._values[argument] = values[name]
         for op in function.body.block.ops:
             if self.computes(op):

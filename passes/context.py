@@ -20,8 +20,7 @@ class CompileContext(Context):
 
     def clone(self) -> CompileContext:
         base = super().clone()
-        clone = CompileContext(*vars(base).values(), values=dict(self.values))
-        return clone
+        return CompileContext(*vars(base).values(), values=dict(self.values))
 
 
 def values_of(ctx: Context) -> dict[str, torch.Tensor]:

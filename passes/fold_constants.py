@@ -75,8 +75,21 @@ class _Fold:
     def run(self) -> None:
         for op in list(self._frontier()):
             self._fold(op)
-        dce(self.function)
-        self._drop_unused()
+        self._write_signature()
+
+    def drop_unused(self) -> None:
+        """Erase parameters and constants without uses, and their values."""
+        block = self.function.body.block
+        for argument in reversed(block.args):
+            entry = self.attributes[argument.index]
+            kind = entry.get(ARGUMENT_TYPE)
+            if kind is None or kind == ArgumentTypeAttr(ArgumentType.Input):
+                continue
+            if argument.first_use is None:
+                del self.attributes[argument.index]
+                if isinstance(name := entry.get(NAME), StringAttr):
+                    self.values.pop(name.data, None)
+                block.erase_arg(argument)
         self._write_signature()
 
     def _frontier(self) -> Iterator[Operation]:
@@ -137,20 +150,6 @@ class _Fold:
             candidate, number = f"{name}_{number}", number + 1
         self.names.add(candidate)
         return candidate
-
-    def _drop_unused(self) -> None:
-        """Erase parameters and constants without uses, and their values."""
-        block = self.function.body.block
-        for argument in reversed(block.args):
-            entry = self.attributes[argument.index]
-            kind = entry.get(ARGUMENT_TYPE)
-            if kind is None or kind == ArgumentTypeAttr(ArgumentType.Input):
-                continue
-            if argument.first_use is None:
-                del self.attributes[argument.index]
-                if isinstance(name := entry.get(NAME), StringAttr):
-                    self.values.pop(name.data, None)
-                block.erase_arg(argument)
 
     def _write_signature(self) -> None:
         outputs = self.function.function_type.outputs.data
@@ -218,6 +217,13 @@ class FoldConstantsPass(ModulePass):
     name = "fold-constants"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.body.block.ops:
-            if isinstance(function, FuncOp) and function.body.blocks:
-                _Fold(function, values_of(ctx)).run()
+        folds = [
+            _Fold(function, values_of(ctx))
+            for function in op.body.block.ops
+            if isinstance(function, FuncOp) and function.body.blocks
+        ]
+        for fold in folds:
+            fold.run()
+        dce(op)
+        for fold in folds:
+            fold.drop_unused()

@@ -129,12 +129,11 @@ class RecognizeAttention(RewritePattern):
         if scores is None or product is None:
             return
         key = _transposed_key(product)
-        operands = [product.a, op.b] if key is None else [product.a, key[0], op.b]
-        if key is None or not _fits(*operands):
+        if key is None or not _fits(product.a, key[0], op.b):
             return
         mask_ops, mask = _kept(scores)
         attention = ttir.ScaledDotProductAttentionOp(
-            *operands, mask, is_causal=False, scale=scores.scale
+            product.a, key[0], op.b, mask, is_causal=False, scale=scores.scale
         )
         absorbed = [product, *key[1], *reversed(scores.ops), softmax, *casts]
         replace(rewriter, op, [*mask_ops, attention], absorbed=absorbed)
@@ -178,8 +177,7 @@ class RecognizeCausalMask(RewritePattern):
             return
         if op.attention_mask not in self.verdicts:
             value = KnownValues(function, self.values).get(op.attention_mask)
-            known = value is not None and not value.is_meta
-            self.verdicts[op.attention_mask] = is_causal_mask(value) if known else None
+            self.verdicts[op.attention_mask] = is_causal_mask(value)
         causal = self.verdicts[op.attention_mask]
         if causal is None or op.attention_sink is not None:
             return
@@ -191,10 +189,15 @@ class RecognizeCausalMask(RewritePattern):
         replace(rewriter, op, attention)
 
 
-def is_causal_mask(mask: torch.Tensor) -> bool | None:
-    """True for the lower triangle, False where nothing is masked, None for others."""
+def is_causal_mask(mask: torch.Tensor | None) -> bool | None:
+    """True for the lower triangle, False where nothing is masked, None for others.
+
+    None too for a mask whose value is not known.
+    """
     import torch
 
+    if mask is None or mask.is_meta:
+        return None
     if mask.dtype == torch.bool:
         kept = mask
     else:

@@ -40,7 +40,7 @@ def flat_locations(location: Attribute) -> tuple[Attribute, ...]:
 def fused_location(ops: Iterable[Operation]) -> LocationAttr:
     """The union of the locations of ops, in their order, each once."""
     found = [part for op in ops for part in flat_locations(op.location)]
-    distinct = list(dict.fromkeys(found))
+    distinct = tuple(dict.fromkeys(found))
     if not distinct:
         return UNKNOWN_LOC
     if len(distinct) == 1:

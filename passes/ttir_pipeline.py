@@ -1,4 +1,4 @@
-"""The passes that bring an imported model into the form from which programs are made."""
+"""The passes from an imported model to the ops from which programs are made."""
 
 from __future__ import annotations
 

@@ -17,6 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite the golden files with what the tests produce now",
     )
+    parser.addoption(
+        "--golden-dir",
+        metavar="DIR",
+        help="check the arithmetic against the golden vectors of this folder",
+    )
 
 
 def pytest_collect_file(

@@ -352,7 +352,7 @@ class ConcatOp(TTIROp):
         super().__init__(
             operands=[inputs],
             result_types=[result_type],
-            properties={"dim": IntegerAttr(dim, si32)},
+            properties={"dim": IntegerAttr(axis, si32)},
         )
 
     @property

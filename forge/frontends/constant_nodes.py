@@ -7,6 +7,7 @@ Masks and tables of positions are often built with ops that no chip would run (`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch.fx import Node
@@ -36,7 +37,7 @@ class ConstantNodes:
             return False
         return all(source in self._constant for source in node.all_input_nodes)
 
-    def value(self, node: Node) -> object:
+    def value(self, node: Node) -> Any:
         """What a constant node computes: a tensor, or several."""
         if node not in self._values:
             self._values[node] = self._evaluate(node)
@@ -50,4 +51,6 @@ class ConstantNodes:
             return torch.empty(value.shape, dtype=value.dtype, device="meta")
         arguments = torch.fx.map_arg(node.args, self.value)
         keywords = dict(torch.fx.map_arg(node.kwargs, self.value))
+        if "device" in keywords:  # a model without weights is traced on meta
+            keywords["device"] = "cpu"
         return node.target(*arguments, **keywords)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch.fx import Node
@@ -159,15 +159,13 @@ class GraphBuilder:
         self.block.add_op(op)
         return op.results[0]
 
-    def promoted_element(self, *operands: object) -> Attribute:
-        """The element type in which torch computes on the arguments of the node."""
-        values = [
+    def promoted_element(self) -> Attribute:
+        """The element type in which torch computes on the node's two operands."""
+        operands: list[Any] = [
             operand.meta["val"] if isinstance(operand, Node) else operand
-            for operand in operands or self.node.args[:2]
+            for operand in self.node.args[:2]
         ]
-        if len(values) == 1:
-            return element_for(values[0].dtype)
-        return element_for(torch.result_type(*values))
+        return element_for(torch.result_type(*operands))
 
     def full(self, value: Number, shape: Sequence[int], element: Attribute) -> SSAValue:
         """A tensor with one value everywhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from xdsl.ir import SSAValue
 
@@ -12,6 +13,7 @@ from forge.frontends.graph_builder import GraphBuilder
 
 Results = SSAValue | Sequence[SSAValue]
 Importer = Callable[..., Results]
+ImporterT = TypeVar("ImporterT", bound=Importer)
 
 IMPORTERS: dict[str, Importer] = {}
 """ATen op, as `aten.linear.default` -> its importer.
@@ -26,10 +28,10 @@ WITHOUT_MEANING = frozenset(
 """Arguments that say where and how torch stores a tensor."""
 
 
-def importer(*names: str) -> Callable[[Importer], Importer]:
+def importer(*names: str) -> Callable[[ImporterT], ImporterT]:
     """Enter a function in the table under the names of the ops that it imports."""
 
-    def enter(function: Importer) -> Importer:
+    def enter(function: ImporterT) -> ImporterT:
         for name in names:
             assert name not in IMPORTERS, f"two importers for {name}"
             IMPORTERS[name] = function

@@ -10,7 +10,7 @@ import operator
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch.export import ExportedProgram
@@ -21,6 +21,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 import forge.frontends.aten_arithmetic
+import forge.frontends.aten_contractions
 import forge.frontends.aten_layout  # noqa: F401
 from dialects import ttir
 from dialects.ttcore import ARGUMENT_TYPE, ArgumentType, ArgumentTypeAttr
@@ -98,6 +99,15 @@ class UnsupportedOp:
         )
 
 
+def export_program(
+    module: torch.nn.Module, sample_inputs: tuple[torch.Tensor, ...]
+) -> ExportedProgram:
+    """Export a module for the shapes of its sample inputs."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(module, sample_inputs, strict=False)
+
+
 def import_program(
     ep: ExportedProgram, *, name: str = "model", root: str = ""
 ) -> Imported:
@@ -107,8 +117,7 @@ def import_program(
     named, so that a wrapper around a model does not show. Raises FaultsError with one
     UnsupportedError for each kind of unsupported op.
     """
-    work = _Import(_decomposed(ep), root)
-    work.run()
+    work = _run_import(ep, root)
     if work.faults:
         raise FaultsError(
             f"{name} holds operations that forge cannot compile",
@@ -119,9 +128,21 @@ def import_program(
 
 def check_program(ep: ExportedProgram, *, root: str = "") -> list[UnsupportedOp]:
     """All unsupported ops of a program; empty if it can be imported."""
-    work = _Import(_decomposed(ep), root)
+    return _run_import(ep, root).unsupported()
+
+
+def _run_import(ep: ExportedProgram, root: str) -> _Import:
+    """Import a program as it is if possible, else without mutation.
+
+    Removing mutation traces the whole program once more, which is most of the time
+    of an import, and most programs have none.
+    """
+    work = _Import(ep, root)
     work.run()
-    return work.unsupported()
+    if work.faults:
+        work = _Import(_decomposed(ep), root)
+        work.run()
+    return work
 
 
 def _decomposed(ep: ExportedProgram) -> ExportedProgram:
@@ -210,7 +231,7 @@ class _Import:
         elif isinstance(node.meta.get("val"), torch.Tensor):
             self.results[node] = self._constant_argument(node)
 
-    def _result(self, node: Node) -> object:
+    def _result(self, node: Node) -> Any:
         return self.results[node]
 
     def _stand_in(self, node: Node) -> None:
@@ -255,7 +276,7 @@ class _Import:
         if key not in self.shared:
             name = self.first_names.get(key, name)
             self.shared[key] = self._argument(name, kind, node)
-            self.values[name] = value
+            self.values[name] = value.detach()
         return self.shared[key]
 
     def _argument(self, name: str, kind: ArgumentType, node: Node) -> SSAValue:

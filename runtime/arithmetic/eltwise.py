@@ -54,27 +54,21 @@ def _add(a, b, dst, flip, narrow):
 
 
 @jit
-def _multiply(a, b, dst, phases, narrow):
-    """ELWMUL, all phases: each adds its product of parts to Dst."""
+def _multiply_phase(a, b, dst, phase, drop, narrow):
+    """One phase of ELWMUL: Dst plus the product of a part of a and a part of b."""
+    shift_a = i32(1) if phase & 1 else i32(6)
+    shift_b = i32(0) if phase & 2 else i32(7)
     for i in range(a.size):
         exponent_a = i32(u32(a[i] >> u32(23)) & u32(255))
         exponent_b = i32(u32(b[i] >> u32(23)) & u32(255))
         zero = exponent_a == i32(0) or exponent_b == i32(0)
-        exponent = i32(0) if zero else i32(i32(exponent_a + exponent_b) - i32(127))
-        negative = i32(u32(a[i] ^ b[i])) < i32(0)
-        man_a, man_b = significand(a[i]), significand(b[i])
-        for phase in range(len(phases)):
-            part_a = i32(man_a >> i32(6))
-            part_b = i32(man_b >> i32(4))
-            if phase & 1:
-                part_a = i32(i32(man_a >> i32(1)) & i32(31))
-            if phase & 2:
-                part_b = i32(i32(man_b & i32(15)) << i32(3))
-            product = i32(part_a * part_b)
-            product = i32(-product) if negative else product
-            term = i32(exponent - i32(phases[phase]))
-            term = max(term, i32(0))
-            dst[i] = accumulate(dst[i], term, product, i32(0), i32(0), narrow)
+        exponent = i32(i32(exponent_a + exponent_b) - i32(i32(127) + drop))
+        exponent = i32(0) if zero else max(exponent, i32(0))
+        part_a = i32(i32(significand(a[i]) >> shift_a) & i32(31))
+        part_b = i32(i32(i32(significand(b[i]) << i32(3)) >> shift_b) & i32(127))
+        product = i32(part_a * part_b)
+        product = i32(-product) if i32(u32(a[i] ^ b[i])) < i32(0) else product
+        dst[i] = accumulate(dst[i], exponent, product, i32(0), i32(0), narrow)
 
 
 def _start(shape: tuple[int, ...], initial: Values | None) -> NDArray[np.uint32]:
@@ -93,9 +87,7 @@ def _combine(
     return state.view(np.float32).reshape(a.shape)
 
 
-def add(
-    a: Values, b: Values, *, dst: DstMode, initial: Values | None = None
-) -> Values:
+def add(a: Values, b: Values, *, dst: DstMode, initial: Values | None = None) -> Values:
     """Dst after ELWADD: initial + (a + b), where a + b is rounded twice."""
     return _combine(a, b, dst=dst, initial=initial, flip=0)
 
@@ -115,11 +107,15 @@ def multiply(
     dst: DstMode,
     initial: Values | None = None,
 ) -> Values:
-    """Dst after all phases of ELWMUL: initial + a * b; LoFi reads 5 bits of a, 7 of b."""
+    """Dst after all phases of ELWMUL: initial + a * b.
+
+    LoFi reads five significant bits of a and seven of b.
+    """
     a, b = np.broadcast_arrays(a, b)
     state = _start(a.shape, initial)
-    phases = PHASE_EXPONENT_DROPS[: fidelity.phases]
-    _multiply(bits_of(a), bits_of(b), state, phases, dst is DstMode.BF16)
+    bits_a, bits_b = bits_of(a), bits_of(b)
+    for phase, drop in enumerate(PHASE_EXPONENT_DROPS[: fidelity.phases]):
+        _multiply_phase(bits_a, bits_b, state, phase, i32(drop), dst is DstMode.BF16)
     return state.view(np.float32).reshape(a.shape)
 
 

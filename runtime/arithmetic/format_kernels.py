@@ -137,7 +137,7 @@ def device_blocks(source, width, codes, exponents):
     `codes` receives sign and magnitude, aligned to 8 bits (the magnitude of a
     narrower format has zero low bits); `width` is the magnitude's, 7 or 3.
     """
-    keep = np.uint32(np.uint32(0x7F) << np.uint32(np.uint32(7) - width)) & np.uint32(127)
+    keep = np.uint32(0x7F << (7 - width)) & np.uint32(127)
     for b in range(exponents.size):
         block = source[b * 16 : b * 16 + 16]
         out = codes[b * 16 : b * 16 + 16]
@@ -151,7 +151,10 @@ def device_blocks(source, width, codes, exponents):
 
 @jit
 def host_blocks(source, width, codes, exponents):
-    """As `device_blocks`, by the host tool's rule (wormhole.md section 3.5)."""
+    """As `device_blocks`, by the host tool's rule (wormhole.md section 3.5).
+
+    Like the host tool it reads a denormal as if it had a hidden bit.
+    """
     for b in range(exponents.size):
         block = source[b * 16 : b * 16 + 16]
         out = codes[b * 16 : b * 16 + 16]

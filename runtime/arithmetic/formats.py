@@ -82,7 +82,9 @@ def _magnitude_bits(fmt: DataFormat) -> int:
 def _check_float(fmt: DataFormat, *, purpose: str) -> None:
     if fmt.is_integer:
         raise UnsupportedFormatError(
-            f"{purpose} is arithmetic on floats; {fmt} datums are moved, not converted"
+            f"{purpose} is arithmetic on floats",
+            value=fmt,
+            advice="move integer datums; they are not converted",
         )
 
 
@@ -151,8 +153,9 @@ def convert_early(
         kernels.clean_bf16(bits, target)
     else:
         raise UnsupportedFormatError(
-            f"the packer cannot read a {dst} Dst as {source}; bf16 and bfp8_b can be "
-            "read from both widths, fp32 from a 32-bit Dst"
+            "the packer cannot read this Dst as this intermediate format",
+            limit="bf16 and bfp8_b from both Dst modes, fp32 from a fp32 Dst",
+            value=f"{source} from a {dst} Dst",
         )
     if relu.mode is not ReluMode.OFF:
         narrow = relu.mode is ReluMode.MAX_THRESHOLD and source is DataFormat.FP32
@@ -274,9 +277,7 @@ def store_from_sfpu(
     return out
 
 
-def bf16_to_float32(
-    datums: NDArray[np.uint16], *, out: Values | None = None
-) -> Values:
+def bf16_to_float32(datums: NDArray[np.uint16], *, out: Values | None = None) -> Values:
     """Raw bf16 datums (uint16) as float32 values, any shape."""
     if out is None:
         out = np.empty(datums.shape, dtype=np.float32)

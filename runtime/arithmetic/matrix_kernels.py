@@ -10,6 +10,9 @@ first parts, eight second parts, the parts signed. One of in1 has `PANEL` column
 each of these 24 rows, one of in0 a single value.
 """
 
+from collections.abc import Callable
+from typing import cast
+
 import numba
 import numpy as np
 from llvmlite import ir
@@ -39,23 +42,24 @@ inlined = numba.njit(error_model="numpy", nogil=True, inline="always")
 
 
 @intrinsic
-def leading_zeros(typing_context, value):  # noqa: ARG001  numba's protocol
+def _leading_zeros(typing_context, value):
     """Leading zero bits of a uint32; 32 for zero. LLVM vectorises it."""
 
-    def codegen(context, builder, signature, args):  # noqa: ARG001
+    def codegen(context, builder, signature, args):
         word, flag = ir.IntType(32), ir.IntType(1)
         kind = ir.FunctionType(word, [word, flag])
-        function = cgutils.get_or_insert_function(
-            builder.module, kind, "llvm.ctlz.i32"
-        )
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.ctlz.i32")
         return builder.call(function, [args[0], ir.Constant(flag, 0)])
 
     return types.uint32(types.uint32), codegen
 
 
+leading_zeros = cast(Callable[[object], int], _leading_zeros)
+
+
 @inlined
 def significand(bits):
-    """Eleven significant bits of a tf32 pattern with the hidden one; 0 if exponent 0."""
+    """Eleven significant bits of a tf32 pattern, hidden one included; 0 for zero."""
     man = i32(u32(u32(bits >> u32(13)) & u32(0x3FF)) | u32(0x400))
     return man if u32(bits & u32(0x7F80_0000)) != u32(0) else i32(0)
 
@@ -68,7 +72,7 @@ def accumulate(dst, exponent0, sum0, exponent1, sum1, narrow):
     Dst. Terms are rounded half up in signed value, Dst and the result half away.
     """
     exponent_dst = i32(u32(dst >> u32(23)) & u32(255))
-    top = max(max(exponent0, exponent1), max(exponent_dst, i32(0)))
+    top = max(exponent0, exponent1, exponent_dst, i32(0))
     # One bit below the 2^-23 grid is kept, so that (x + 1) >> 1 rounds.
     term0 = _aligned_term(sum0, exponent0, top)
     term1 = _aligned_term(sum1, exponent1, top)
@@ -87,7 +91,7 @@ def accumulate(dst, exponent0, sum0, exponent1, sum1, narrow):
 
 @inlined
 def _aligned_term(total, exponent, top):
-    """A group's sum on the 2^-23 grid of `top`; zero if its exponent is not positive."""
+    """A group's sum on the 2^-23 grid of `top`; zero below exponent 1."""
     term = i32(i32(total) << i32(14)) if exponent > 0 else i32(0)
     shift = i32(min(i32(top - exponent), i32(31)) & i32(31))
     return i32(i32(i32(term >> shift) + i32(1)) >> i32(1))
@@ -95,7 +99,7 @@ def _aligned_term(total, exponent, top):
 
 @inlined
 def _encode(total, exponent, narrow):
-    """Pattern of `total * 2^(exponent - 127 - 23)`, rounded half away to Dst's width."""
+    """Pattern of `total * 2^(exponent - 127 - 23)`, half away to Dst's width."""
     sign = i32(total >> i32(31))
     magnitude = u32(i32(i32(total ^ sign) - sign))
     zeros = i32(leading_zeros(magnitude))

@@ -1,4 +1,4 @@
-"""Reductions of one tile: sum, average and maximum over rows, columns or all of it.
+"""Reductions of tiles: sum, average and maximum over rows, columns or all of it.
 
 Operands are values as source registers hold them. Results are Dst tiles as the packer's
 edge masks let them through: row 0, column 0 or datum [0, 0], zero elsewhere. Source:
@@ -10,10 +10,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from dialects.formats import FACE_EDGE, DstMode, Fidelity
+from dialects.formats import FACE_EDGE, TILE_EDGE, DstMode, Fidelity
 from runtime.arithmetic.eltwise import add
 from runtime.arithmetic.formats import Values, bits_of, truncate_fidelity
-from runtime.arithmetic.matmul import pool
+from runtime.arithmetic.matmul import matmul, pool
 from runtime.arithmetic.tiles import to_faces
 
 _BF16_BITS = 8
@@ -37,14 +37,19 @@ class ReduceDim(StrEnum):
 
 
 def _columns_of(tiles: Values) -> Values:
-    """Tiles [N, 32, 32] side by side, [32, N * 32]."""
-    return np.swapaxes(tiles, 0, 1).reshape(tiles.shape[1], -1)
+    """Tiles [N, T, 32, 32]: T below each other, N side by side, [T * 32, N * 32]."""
+    return tiles.transpose(1, 2, 0, 3).reshape(-1, tiles.shape[0] * TILE_EDGE)
 
 
-def _faces_stacked(tiles: Values) -> Values:
-    """Tiles [N, 32, 32], their four faces below each other, [64, N * 16]."""
-    faces = to_faces(tiles).reshape(-1, 4 * FACE_EDGE, FACE_EDGE)
-    return np.swapaxes(faces, 0, 1).reshape(4 * FACE_EDGE, -1)
+def _rows_of(tiles: Values) -> Values:
+    """Tiles [N, T, 32, 32], each transposed, as `_columns_of`."""
+    return _columns_of(np.swapaxes(tiles, -2, -1))
+
+
+def _faces_of(tiles: Values) -> Values:
+    """Faces of tiles [N, T, 32, 32] below each other, [T * 64, N * 16]."""
+    faces = to_faces(tiles).reshape(tiles.shape[0], -1, FACE_EDGE)
+    return np.swapaxes(faces, 0, 1).reshape(faces.shape[1], -1)
 
 
 def _through_srcb(row: Values) -> Values:
@@ -84,7 +89,7 @@ def _order_key_inverse(key: NDArray[np.int32]) -> NDArray[np.uint32]:
     return _order_key(key.view(np.uint32)).view(np.uint32)
 
 
-def reduce_tile(
+def reduce_tiles(
     tiles: Values,
     kind: ReduceKind,
     dim: ReduceDim,
@@ -93,10 +98,12 @@ def reduce_tile(
     dst: DstMode,
     fidelity: Fidelity = Fidelity.HIFI4,
 ) -> Values:
-    """Dst tiles [N, 32, 32] of tiles [N, 32, 32], each reduced by itself.
+    """Dst tiles [N, 32, 32], each the reduction of T tiles of [N, T, 32, 32].
 
     `scaler` is the bf16 number in the scaler tile: one for sums and maxima, the
-    reciprocal count for averages; a scalar sum or average applies it twice.
+    reciprocal count for averages; a scalar sum or average applies it twice. For T > 1
+    all tiles are pooled into one Dst row before it is moved: an assumption, since the
+    sources describe one tile.
     """
 
     def pooled(data: Values) -> Values:
@@ -104,17 +111,29 @@ def reduce_tile(
             return _pool_max(data, dst=dst)
         return _pool_sum(data, scaler, fidelity=fidelity, dst=dst)
 
-    out = np.zeros(tiles.shape, dtype=np.float32)
     count = tiles.shape[0]
-    zero = np.zeros(1, dtype=np.float32)
+    out = np.zeros((count, TILE_EDGE, TILE_EDGE), dtype=np.float32)
     if dim is ReduceDim.COL:
         out[:, 0, :] = pooled(_columns_of(tiles)).reshape(count, -1)
     elif dim is ReduceDim.ROW:
-        row = pooled(_columns_of(np.swapaxes(tiles, -2, -1)))
-        moved = add(zero, _through_srcb(row), dst=dst)
+        row = _through_srcb(pooled(_rows_of(tiles)))
+        moved = add(np.zeros(1, dtype=np.float32), row, dst=dst)
         out[:, :, 0] = moved.reshape(count, -1)
     else:
-        row = _through_srcb(pooled(_faces_stacked(tiles)))
+        row = _through_srcb(pooled(_faces_of(tiles)))
         column = np.ascontiguousarray(row.reshape(count, FACE_EDGE).T)
         out[:, 0, 0] = pooled(column)
     return out
+
+
+def sum_rows_by_matmul(
+    rows: Values, *, scaler: float, fidelity: Fidelity, dst: DstMode
+) -> Values:
+    """Dst column [M] of scaled sums of rows [M, K], K a multiple of 32.
+
+    Vendor kernels of today sum rows of many tiles as a product with a tile whose first
+    column is the scaler. Found by comparison: `ttnn.sum` and `ttnn.mean` are this at
+    HiFi4 with a 32-bit Dst, in every bit.
+    """
+    column = np.full((rows.shape[1], 1), scaler, dtype=np.float32)
+    return matmul(rows, column, fidelity=fidelity, dst=dst)[:, 0]

@@ -11,9 +11,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dialects.formats import DstMode
+from dialects.formats import DataFormat, DstMode
 from runtime.arithmetic import format_kernels, sfpu_kernels
-from runtime.arithmetic.formats import store_from_sfpu
+from runtime.arithmetic.formats import quantize_host, store_from_sfpu
 
 Lanes: TypeAlias = NDArray[np.uint32]
 Operand: TypeAlias = "Lanes | int"
@@ -34,9 +34,9 @@ def _lanes(operand: Operand) -> Lanes:
 def mad(a: Operand, b: Operand, c: Operand) -> Lanes:
     """SFPMAD: a * b + c as fp32, with the hardware's own rounding and NaNs."""
     lanes = np.broadcast_arrays(_lanes(a), _lanes(b), _lanes(c))
-    flat = [np.ascontiguousarray(x).reshape(-1) for x in lanes]
-    target = np.empty(flat[0].size, dtype=np.uint32)
-    sfpu_kernels.mad_lanes(*flat, target)
+    flat_a, flat_b, flat_c = (np.ascontiguousarray(x).reshape(-1) for x in lanes)
+    target = np.empty(flat_a.size, dtype=np.uint32)
+    sfpu_kernels.mad_lanes(flat_a, flat_b, flat_c, target)
     return target.reshape(lanes[0].shape)
 
 
@@ -74,6 +74,15 @@ def round_to_bf16(lanes: Lanes) -> Lanes:
     return target.reshape(lanes.shape)
 
 
+def round_to_bf16_even(lanes: Lanes) -> Lanes:
+    """Nearest-even rounding to bf16 in software, as the vendor's multiply kernel does.
+
+    Found by comparison: `ttnn.multiply` is `mul`, then this, in every bit.
+    """
+    values = quantize_host(lanes.view(np.float32), DataFormat.BF16)
+    return values.view(np.uint32)
+
+
 def round_to_integer(lanes: Lanes, *, bits: int, signed: bool) -> Lanes:
     """SFP_STOCH_RND fp32 -> integer: half away, saturating, sign and magnitude.
 
@@ -87,7 +96,9 @@ def round_to_integer(lanes: Lanes, *, bits: int, signed: bool) -> Lanes:
     limit = (1 << (bits - signed)) - 1
     rounded = np.minimum((kept + 1) >> 1, limit).astype(np.uint32)
     rounded = np.where(exponent >= 126, rounded, np.uint32(0))
-    return rounded | (lanes & _SIGN) if signed else rounded
+    if not signed:
+        return rounded
+    return np.where(rounded > 0, rounded | (lanes & _SIGN), rounded)
 
 
 def negate(lanes: Lanes) -> Lanes:
@@ -119,9 +130,10 @@ def mantissa_field(lanes: Lanes, *, hidden: bool) -> Lanes:
 
 
 def add_to_exponent(lanes: Lanes, amount: int) -> Lanes:
-    """SFPDIVP2, add: the exponent field plus `amount`, modulo 256."""
-    field = exponent_field(lanes, debias=False) + np.uint32(amount & 255)
-    return set_exponent(lanes, field)
+    """SFPDIVP2, add: the exponent field plus `amount`, modulo 256; 255 stays."""
+    field = exponent_field(lanes, debias=False)
+    moved = set_exponent(lanes, field + np.uint32(amount & 255))
+    return np.where(field == 255, lanes, moved)
 
 
 def set_exponent(lanes: Lanes, field: Operand) -> Lanes:

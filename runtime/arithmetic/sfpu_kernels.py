@@ -4,9 +4,9 @@ Source: ARITHMETIC.md section 7; wormhole.md section 2.10. Significands carry th
 extra bits (guard, round, sticky), so that one is at 2^26.
 """
 
-from runtime.arithmetic.matrix_kernels import i32, inlined, jit, leading_zeros, u32
-
 import numpy as np
+
+from runtime.arithmetic.matrix_kernels import i32, inlined, jit, leading_zeros, u32
 
 _EXTRA_BITS = 3
 _SIGN = u32(0x8000_0000)

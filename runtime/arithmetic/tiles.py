@@ -87,7 +87,7 @@ def pack_codes(
     source: DataFormat | None = None,
     relu: Relu = NO_RELU,
 ) -> tuple[Bytes, Bytes]:
-    """As `formats.pack` to a block float, as (codes [..., C], exponents [..., C/16])."""
+    """As `formats.pack`: codes [..., C] and exponents [..., C/16] of a block float."""
     source = source or pack_source(fmt, dst, precise=precise)
     bits = np.empty(values.size, dtype=np.uint32)
     convert_early(bits_of(values), source, dst, relu=relu, target=bits)
@@ -101,6 +101,14 @@ def codes_to_values(codes: Bytes, exponents: Bytes, fmt: DataFormat) -> Values:
     flat = np.ascontiguousarray(exponents).reshape(-1)
     kernels.block_patterns(aligned, flat, out.reshape(-1).view(np.uint32))
     return out
+
+
+def codes_to_numbers(codes: Bytes, exponents: Bytes, fmt: DataFormat) -> Values:
+    """What a host reads: as `codes_to_values`, but from 2^128 on it is infinity."""
+    values = codes_to_values(codes, exponents, fmt)
+    infinite = np.copysign(np.float32(np.inf), values)
+    exceeds = (values.view(np.uint32) & np.uint32(0x7F80_0000)) == 0x7F80_0000
+    return np.where(exceeds, infinite, values)
 
 
 def join_blocks(codes: Bytes, exponents: Bytes, fmt: DataFormat) -> Bytes:

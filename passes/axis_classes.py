@@ -1,0 +1,116 @@
+"""Which dimensions of the values in a program run along the same axis.
+
+Element-wise operations tie the dimensions of their operands and result, contractions
+and reductions tie them by their rules. Dimensions of extent 1 are tied to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from networkx.utils import UnionFind
+from xdsl.ir import Block, Operation, SSAValue
+
+from dialects import ttir
+from dialects.grid import NO_AXIS, ProgramOp, StageOp
+from dialects.ttir.base import shape_of
+
+Place = tuple[SSAValue, int]
+
+
+class AxisClasses:
+    """Classes of dimensions over all operations of a block, nested ones included."""
+
+    def __init__(self, block: Block):
+        self._union: UnionFind = UnionFind()
+        self.block = block
+        for op in block.walk():
+            self._tie(op)
+
+    def of(self, value: SSAValue, dim: int) -> Place:
+        """The representative of a dimension's class."""
+        return self._union[(value, dim)]
+
+    def same(self, left: Place, right: Place) -> None:
+        """Tie two dimensions, unless one is of extent 1."""
+        sizes = (shape_of(left[0])[left[1]], shape_of(right[0])[right[1]])
+        if 1 not in sizes:
+            self._union.union(left, right)
+
+    def _tie(self, op: Operation) -> None:
+        if isinstance(op, ttir.MatmulOp):
+            self._tie_matmul(op)
+        elif isinstance(op, ttir.ReductionOp):
+            reduced = op.axes
+            kept = [d for d in range(len(shape_of(op.input))) if d not in reduced]
+            for dim in kept:
+                self.same((op.input, dim), (op.result, dim))
+        elif isinstance(op, StageOp):
+            inner = op.body.block.last_op
+            assert inner is not None
+            for value, result in zip(inner.operands, op.results, strict=True):
+                self._tie_aligned([value, result])
+        elif isinstance(op, ttir.EmbeddingOp):
+            rank = len(shape_of(op.result))
+            self.same((op.input, rank - 2), (op.result, rank - 2))
+            self.same((op.weight, 1), (op.result, rank - 1))
+        elif op.results and op.operands:
+            self._tie_aligned([*op.operands, op.results[0]])
+
+    def _tie_aligned(self, values: Iterable[SSAValue]) -> None:
+        """Tie dimensions that numpy's broadcasting lays over each other."""
+        *operands, result = values
+        rank = len(shape_of(result))
+        for operand in operands:
+            offset = rank - len(shape_of(operand))
+            for dim in range(len(shape_of(operand))):
+                self.same((operand, dim), (result, dim + offset))
+
+    def _tie_matmul(self, op: ttir.MatmulOp) -> None:
+        rank_a, rank_b = len(shape_of(op.a)), len(shape_of(op.b))
+        rank = len(shape_of(op.result))
+        row, k_a = rank_a - 2, rank_a - 1
+        k_b, column = rank_b - 2, rank_b - 1
+        if op.transposes_a:
+            row, k_a = k_a, row
+        if op.transposes_b:
+            k_b, column = column, k_b
+        self.same((op.a, row), (op.result, rank - 2))
+        self.same((op.b, column), (op.result, rank - 1))
+        self.same((op.a, k_a), (op.b, k_b))
+        for operand, own in ((op.a, rank_a), (op.b, rank_b)):
+            for dim in range(own - 2):
+                self.same((operand, dim), (op.result, dim + rank - own))
+
+
+class ValueAxes:
+    """The axes of every value of a program, from the uses of its operands."""
+
+    def __init__(self, program: ProgramOp):
+        block = program.body.block
+        self._classes = AxisClasses(block)
+        self._names: dict[Place, str] = {}
+        for argument, use in zip(block.args, program.uses.data, strict=True):
+            self._name(argument, use.axes)
+        last = block.last_op
+        assert last is not None
+        for value, use in zip(last.operands, program.makes.data, strict=True):
+            self._name(value, use.axes)
+
+    def _name(self, value: SSAValue, axes: tuple[str, ...]) -> None:
+        for dim, axis in enumerate(axes):
+            if axis != NO_AXIS:
+                self._names[self._classes.of(value, dim)] = axis
+
+    def of(self, value: SSAValue) -> tuple[str, ...]:
+        """The axis of each dimension; `_` where the extent is 1."""
+        return tuple(
+            self._names.get(self._classes.of(value, dim), NO_AXIS)
+            if size != 1
+            else NO_AXIS
+            for dim, size in enumerate(shape_of(value))
+        )
+
+    def real(self, value: SSAValue) -> tuple[str, ...]:
+        """The axes of a value, dimensions of extent 1 left out."""
+        return tuple(axis for axis in self.of(value) if axis != NO_AXIS)

@@ -1,0 +1,360 @@
+"""`form-programs`: which operations share a launch.
+
+A program grows around a contraction, an attention or an embedding: the norm that only
+feeds it moves in, and a second projection that it meets element by element; then the
+element-wise operations that follow it. What is left becomes element-wise programs,
+grown from their last operation backwards. Views stay outside: they become the maps of
+operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.utils.exceptions import PassFailedException
+
+from dialects import ttir
+from dialects.expr import Const, Expr, Name
+from dialects.formats import TILE_EDGE
+from dialects.grid import NO_AXIS, AxisListAttr, ProgramOp, Use, UsesAttr, YieldOp
+from dialects.program import Axis
+from dialects.syntax import WordAttr
+from dialects.ttir.base import element_of, shape_of
+from passes.axis_classes import AxisClasses, Place
+from passes.constants import is_constant
+from passes.patterns import elementwise_partner, single_user
+from passes.program_bodies import write
+from passes.rewriting import fused_location
+from passes.views import CutsTileError, View, is_view, repeat_interleave, view_of, whole
+
+MAX_NORM_TILES = 192
+"""Tiles of a row (K) up to which a norm is computed inside its consumer: the raw and
+the normalised row must both stay in L1 as bf16 beside the weights' buffers."""
+
+_HEAVY = (
+    ttir.LinearOp,
+    ttir.MatmulOp,
+    ttir.ScaledDotProductAttentionOp,
+    ttir.EmbeddingOp,
+)
+_ELEMENTWISE = (ttir.ArithmeticOp, ttir.UnaryOp, ttir.TypecastOp)
+_CREATION = (ttir.FullOp, ttir.ZerosOp, ttir.OnesOp)
+
+
+@dataclass(frozen=True)
+class FormProgramsPass(ModulePass):
+    """Group operations into programs, one for each launch."""
+
+    name = "form-programs"
+
+    norm_fusion: bool = True
+    epilogue_fusion: bool = True
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.walk():
+            if isinstance(function, FuncOp):
+                _Former(function, self).run()
+
+
+class _Former:
+    """Groups the operations of one function and builds their programs."""
+
+    def __init__(self, function: FuncOp, options: FormProgramsPass):
+        self.options = options
+        self.ops = list(function.body.block.ops)
+        self.position = {op: i for i, op in enumerate(self.ops)}
+        self.taken: set[Operation] = set()
+
+    def run(self) -> None:
+        """Form all programs; views that nobody uses any more go."""
+        groups: list[tuple[Operation, list[Operation]]] = []
+        for op in self.ops:
+            if isinstance(op, _HEAVY) and op not in self.taken:
+                groups.append((op, self._grow_heavy(op)))
+        for op in reversed(self.ops):
+            if op not in self.taken and self._computes(op):
+                groups.append((op, self._grow_back(op)))
+        groups.sort(key=lambda group: self.position[group[0]])
+        for place, members in groups:
+            members.sort(key=lambda op: self.position[op])
+            _Builder(members).build(InsertPoint.before(place))
+        for op in reversed(self.ops):
+            if op.parent is not None and not isinstance(op, ReturnOp) and not any(
+                result.uses for result in op.results
+            ):
+                Rewriter.erase_op(op)
+
+    def _computes(self, op: Operation) -> bool:
+        return not (
+            is_view(op)
+            or isinstance(op, (ReturnOp, *_CREATION))
+            or all(map(is_constant, op.results))
+        )
+
+    def _take(self, group: list[Operation], op: Operation) -> None:
+        group.append(op)
+        self.taken.add(op)
+
+    def _grow_heavy(self, root: Operation) -> list[Operation]:
+        group: list[Operation] = []
+        self._take(group, root)
+        if isinstance(root, ttir.LinearOp):
+            partner = elementwise_partner(root)
+            if partner is not None and partner not in self.taken:
+                self._take(group, partner)
+            norm = root.a.owner
+            if self.options.norm_fusion and self._feeds_only(norm, group):
+                assert isinstance(norm, Operation)
+                self._take(group, norm)
+        if self.options.epilogue_fusion and not isinstance(root, ttir.EmbeddingOp):
+            self._grow_forward(group, root)
+        return group
+
+    def _feeds_only(self, norm: object, group: list[Operation]) -> bool:
+        return (
+            isinstance(norm, ttir.RMSNormOp | ttir.LayerNormOp)
+            and norm not in self.taken
+            and all(use.operation in group for use in norm.result.uses)
+            and shape_of(norm.input)[-1] <= MAX_NORM_TILES * TILE_EDGE
+        )
+
+    def _grow_forward(self, group: list[Operation], root: Operation) -> None:
+        shape = shape_of(root.results[0])
+        grown = True
+        while grown:
+            grown = False
+            for member in list(group):
+                user = self._only_user(member, group)
+                if user is not None and self._joins(user, group, root, shape):
+                    self._take(group, user)
+                    grown = True
+
+    def _only_user(
+        self, member: Operation, group: list[Operation]
+    ) -> Operation | None:
+        user = single_user(member.results[0])
+        return None if user in group else user
+
+    def _joins(
+        self,
+        user: Operation,
+        group: list[Operation],
+        root: Operation,
+        shape: tuple[int, ...],
+    ) -> bool:
+        if not isinstance(user, _ELEMENTWISE) or user in self.taken:
+            return False
+        return shape_of(user.results[0]) == shape and all(
+            operand.owner in group or self._before(operand, root)
+            for operand in user.operands
+        )
+
+    def _before(self, value: SSAValue, root: Operation) -> bool:
+        owner = value.owner
+        return isinstance(owner, Block) or self.position[owner] < self.position[root]
+
+    def _grow_back(self, root: Operation) -> list[Operation]:
+        group: list[Operation] = []
+        self._take(group, root)
+        shape = shape_of(root.results[0])
+        queue = [root]
+        while queue:
+            for operand in queue.pop().operands:
+                owner = operand.owner
+                joins = (
+                    isinstance(owner, _ELEMENTWISE)
+                    and owner not in self.taken
+                    and self._computes(owner)
+                    and shape_of(owner.results[0]) == shape
+                    and all(use.operation in group for use in owner.results[0].uses)
+                )
+                if joins:
+                    assert isinstance(owner, Operation)
+                    self._take(group, owner)
+                    queue.append(owner)
+        return group
+
+
+@dataclass
+class _Argument:
+    """An operand of a program under construction."""
+
+    source: SSAValue
+    view: View
+    value: SSAValue
+    index: bool = False
+    gathered: bool = False
+
+
+@dataclass
+class _Builder:
+    """Builds one program from its member operations (a `program_bodies.Body`)."""
+
+    members: list[Operation]
+    block: Block = field(default_factory=Block)
+    inside: dict[SSAValue, SSAValue] = field(default_factory=dict)
+    arguments: dict[tuple[SSAValue, int], _Argument] = field(default_factory=dict)
+    prologue: list[Operation] = field(default_factory=list)
+
+    def build(self, place: InsertPoint) -> None:
+        """Write the region, name the axes, put the program in the place."""
+        for op in self.members:
+            self.inside[op.results[0]] = write(self, op)
+            self._mark_index(op)
+        outputs = [op.results[0] for op in self.members if self._leaves(op)]
+        made = [self.inside[value] for value in outputs]
+        self.block.add_op(YieldOp(*made))
+        program = self._program(outputs, made)
+        program.location = fused_location(self.members)
+        Rewriter.insert_op([*self.prologue, program], place)
+        for value, result in zip(outputs, program.outputs, strict=True):
+            value.replace_all_uses_with(result)
+        for op in reversed(self.members):
+            Rewriter.erase_op(op)
+
+    def _leaves(self, op: Operation) -> bool:
+        return any(use.operation not in self.members for use in op.results[0].uses)
+
+    def _mark_index(self, op: Operation) -> None:
+        if isinstance(op, ttir.EmbeddingOp):
+            self.arguments[op.input, 1].index = True
+            self.arguments[op.weight, 1].gathered = True
+
+    # -- what the writers ask ------------------------------------------------------
+
+    def value(self, outer: SSAValue, *, repeat: int = 1) -> SSAValue:
+        """The region's value for one outside."""
+        if outer in self.inside:
+            return self.inside[outer]
+        owner = outer.owner
+        if isinstance(owner, _CREATION):
+            return self.add(owner.clone())
+        if (outer, repeat) not in self.arguments:
+            self.arguments[outer, repeat] = self._argument(outer, repeat)
+        return self.arguments[outer, repeat].value
+
+    def _argument(self, outer: SSAValue, repeat: int) -> _Argument:
+        try:
+            view = whole(outer) if is_constant(outer) else view_of(outer)
+        except CutsTileError as error:
+            raise PassFailedException(
+                f"{self.members[0].name}: {error}; the operand "
+                f"{outer.type} cannot be read tile by tile"
+            ) from None
+        type_ = outer.type
+        if repeat > 1:
+            view = repeat_interleave(view, 1, repeat)
+            sizes = [dim.size for dim in view.dims]
+            type_ = ttir.tensor_type_of(outer).__class__(element_of(outer), sizes)
+        value = self.block.insert_arg(type_, len(self.block.args))
+        return _Argument(view.source, view, value)
+
+    def matrix(self, outer: SSAValue, *, transposed: bool) -> tuple[SSAValue, bool]:
+        """The right side of a contraction; constants are turned at upload."""
+        if not transposed or not is_constant(outer):
+            return self.value(outer), transposed
+        rank = len(shape_of(outer))
+        order = [*range(rank - 2), rank - 1, rank - 2]
+        turned = ttir.PermuteOp(outer, order)
+        self.prologue.append(turned)
+        return self.value(turned.result), False
+
+    def add(self, op: Operation) -> SSAValue:
+        """Append an operation to the region."""
+        self.block.add_op(op)
+        return op.results[0]
+
+    # -- axes ------------------------------------------------------------------------
+
+    def _program(self, outputs: list[SSAValue], made: list[SSAValue]) -> ProgramOp:
+        classes = AxisClasses(self.block)
+        arguments = list(self.arguments.values())
+        order = [*made, *(a.value for a in arguments if not (a.index or a.gathered))]
+        names = _name_axes(classes, order)
+        axes = AxisListAttr(tuple(_axes(classes, names, order)))
+
+        def axes_of(value: SSAValue) -> tuple[str, ...]:
+            return tuple(
+                names.get(classes.of(value, d), NO_AXIS) if size != 1 else NO_AXIS
+                for d, size in enumerate(shape_of(value))
+            )
+
+        uses = tuple(self._use(a, axes_of(a.value)) for a in arguments)
+        makes = tuple(
+            Use(own := axes_of(v), whole(v).tile_map(_as_index(own))) for v in made
+        )
+        return ProgramOp(
+            _program_name(self.members),
+            [a.source for a in arguments],
+            [value.type for value in outputs],
+            {
+                "axes": axes,
+                "uses": UsesAttr(uses),
+                "makes": UsesAttr(makes),
+                "fidelity": WordAttr("HiFi4"),
+                "dst": WordAttr("fp32"),
+            },
+            Region(self.block),
+        )
+
+    def _use(self, argument: _Argument, axes: tuple[str, ...]) -> Use:
+        map_ = argument.view.tile_map(_as_index(axes))
+        return Use(axes, map_, None, argument.index)
+
+
+def _as_index(axes: Iterable[str]) -> list[Expr]:
+    return [Const(0) if axis == NO_AXIS else Name(axis) for axis in axes]
+
+
+def _name_axes(classes: AxisClasses, values: list[SSAValue]) -> dict[Place, str]:
+    """Name the classes: m and n for rows and columns of the result, h for heads."""
+    names: dict[Place, str] = {}
+    free = {"row": iter("mstu"), "column": iter("nkstuvw"), "lead": iter("hbgc")}
+    for value in values:
+        shape = shape_of(value)
+        for dim in reversed(range(len(shape))):
+            place = classes.of(value, dim)
+            if shape[dim] == 1 or place in names:
+                continue
+            kind = {1: "column", 2: "row"}.get(len(shape) - dim, "lead")
+            used = set(names.values())
+            names[place] = next(name for name in free[kind] if name not in used)
+    return names
+
+
+def _axes(
+    classes: AxisClasses, names: dict[Place, str], values: list[SSAValue]
+) -> list[Axis]:
+    """The axes with their extents: leading ones first, then rows, then columns."""
+    found: dict[str, tuple[int, int]] = {}
+    for value in values:
+        shape = shape_of(value)
+        for dim, size in enumerate(shape):
+            name = names.get(classes.of(value, dim))
+            if name is None or size == 1:
+                continue
+            depth = min(dim - len(shape), -1)
+            tiled = depth >= -2
+            extent = -(-size // TILE_EDGE) if tiled else size
+            found.setdefault(name, (max(depth, -3), extent))
+    ordered = sorted(found, key=lambda name: (found[name][0], list(found).index(name)))
+    return [
+        Axis(name, found[name][1], None, 1, 1, 1, found[name][1]) for name in ordered
+    ]
+
+
+_SHORT = {"scaled_dot_product_attention": "attention"}
+
+
+def _program_name(members: list[Operation]) -> str:
+    """A readable name: the kinds of operations, each once, in order."""
+    kinds = [op.name.partition(".")[2] for op in members]
+    distinct = list(dict.fromkeys(_SHORT.get(kind, kind) for kind in kinds))
+    return "_".join(distinct[:4])

@@ -1,0 +1,117 @@
+"""What things cost on the chip: the constants of the time engine, from `costs.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One row of the table: a constant, where it comes from, what others say."""
+
+    section: str
+    name: str
+    value: float
+    unit: str
+    source: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """All constants by name; units and sources stand in `costs.toml`."""
+
+    op_to_op_gap_cycles: float
+    riscv0_start_cycles: float
+    riscv1_start_cycles: float
+    trisc_start_cycles: float
+    read_issue_cycles: float
+    write_issue_cycles: float
+    bank_read_issue_cycles: float
+    bank_write_issue_cycles: float
+    paged_read_issue_cycles: float
+    paged_write_issue_cycles: float
+    multicast_issue_cycles: float
+    atomic_issue_cycles: float
+    l1_load_cycles: float
+    store_word_cycles: float
+    cb_operation_cycles: float
+    cb_wake_cycles: float
+    semaphore_check_cycles: float
+    semaphore_wake_cycles: float
+    barrier_check_cycles: float
+    barrier_wake_cycles: float
+    hop_cycles: float
+    niu_cycles: float
+    header_bytes: float
+    link_bytes_per_cycle: float
+    initiator_bytes_per_cycle: float
+    responder_bytes_per_cycle: float
+    sink_bytes_per_cycle: float
+    l1_read_bytes_per_cycle: float
+    l1_access_cycles: float
+    atomic_cycles: float
+    write_tail_cycles_per_byte: float
+    response_window_packets: float
+    write_window_packets: float
+    multicast_reserve_cycles: float
+    multicast_reserve_cycles_per_hop: float
+    multicast_linked_cycles: float
+    dram_read_bytes_per_cycle: float
+    dram_write_bytes_per_cycle: float
+    dram_read_cycles: float
+    dram_write_cycles: float
+    matmul_phase_cycles: float
+    matmul_tile_cycles: float
+    matmul_output_cycles: float
+    unpack_bytes_per_cycle: float
+    stationary_reload: float
+    pack_bytes_per_cycle: float
+    l1_accumulate_factor: float
+    eltwise_tile_cycles: float
+    tile_overhead_cycles: float
+    reduce_row_cycles: float
+    reduce_col_cycles: float
+    reduce_phase_cycles: float
+    tilize_tile_cycles: float
+    dst_handshake_cycles: float
+    sfpu: Mapping[str, float]
+
+    @property
+    def digest(self) -> str:
+        """A short hash of all values, for the keys of kept timings."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["sfpu"] = dict(self.sfpu)
+        return sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
+
+
+@cache
+def cost_rows() -> tuple[Cost, ...]:
+    """All rows of the table, in its order: what a report of sources prints."""
+    text = (resources.files("runtime") / "costs.toml").read_text()
+    return tuple(
+        Cost(
+            section,
+            name,
+            float(row["value"]),
+            row["unit"],
+            row["source"],
+            tuple(row.get("others", ())),
+        )
+        for section, rows in tomllib.loads(text).items()
+        for name, row in rows.items()
+    )
+
+
+@cache
+def load_costs() -> CostTable:
+    """The table as the engine uses it."""
+    sfpu = {row.name: row.value for row in cost_rows() if row.section == "sfpu"}
+    rest = {row.name: row.value for row in cost_rows() if row.section != "sfpu"}
+    return CostTable(**rest, sfpu=MappingProxyType(sfpu))

@@ -1,0 +1,282 @@
+"""From a launch to the threads of micro-operations that the event loop runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dialects.chip import Core
+from dialects.errors import NetlistError
+from dialects.formats import FACE_EDGE, TILE_EDGE, TILE_ELEMENTS, Fidelity
+from dialects.program import Tensor
+from runtime import instructions as ins
+from runtime.costs import CostTable
+from runtime.launch import KernelStream, Launch
+from runtime.timing import engine as e
+from runtime.timing.compute import ComputeCosts, SourceWork
+from runtime.timing.workload import ThreadBuilder, WorkloadBuilder
+
+COMPUTE_THREADS = ("unpack", "math", "pack")
+
+# An odd multiplier spreads rows whose numbers only run time knows over the banks.
+_SPREAD = 2654435761
+
+
+@dataclass
+class ThreadLabel:
+    """Which core, kernel and processor a thread belongs to."""
+
+    core: Core
+    kernel: str
+    processor: str
+    fpu_cycles: float = 0.0
+
+
+class Translation:
+    """A launch as workload, with a label for each of its threads."""
+
+    def __init__(self, launch: Launch, costs: CostTable):
+        facts = launch.facts
+        self.launch = launch
+        self.costs = costs
+        self.labels: list[ThreadLabel] = []
+        self.dram_bytes = {"read": 0, "written": 0}
+        self.noc_bytes = 0
+        self.builder = WorkloadBuilder(
+            facts.chip,
+            costs,
+            tuple(launch.streams),
+            capacities=[b.capacity_pages for b in launch.circular_buffers],
+            semaphores=launch.semaphores,
+            dst_banks=1 if facts.full_sync else 2,
+        )
+        phases = Fidelity(facts.fidelity).phases
+        self.compute = ComputeCosts(costs, launch.circular_buffers, phases)
+        self._owners = np.array(self.builder.geometry.worker_nodes, np.int64)
+        for core, streams in launch.streams.items():
+            for stream in streams:
+                self._add_stream(core, stream)
+
+    def _add_stream(self, core: Core, stream: KernelStream) -> None:
+        start = getattr(self.costs, f"{stream.processor}_start_cycles")
+        if stream.processor == "trisc":
+            names = [f"trisc.{name}" for name in COMPUTE_THREADS]
+        else:
+            names = [stream.processor]
+        threads = [self.builder.thread(core, start) for _ in names]
+        labels = [ThreadLabel(core, stream.name, name) for name in names]
+        self.labels += labels
+        writer = _Writer(self, threads, labels[-2 if len(labels) > 1 else 0])
+        for instruction in stream.instructions:
+            for thread in threads:
+                thread.site = instruction.site
+            _TRANSLATORS[type(instruction)](writer, instruction)
+
+    def places(self, tensor: Tensor, pages: np.ndarray) -> np.ndarray:
+        """Where pages of an interleaved tensor lie."""
+        if tensor.memory == "dram":
+            banks = self.launch.facts.chip.num_dram_banks
+            return (pages + tensor.first_bank) % banks + self.builder.bank_place(0)
+        return self._owners[(pages + tensor.first_bank) % len(self._owners)]
+
+    def count(self, tensor: Tensor, num_bytes: int, direction: str) -> None:
+        """Book the bytes of a transfer."""
+        self.noc_bytes += num_bytes
+        if tensor.memory == "dram":
+            self.dram_bytes[direction] += num_bytes
+
+
+class _Writer:
+    """Translates the instructions of one kernel; `threads` is one, or three."""
+
+    def __init__(
+        self, translation: Translation, threads: list[ThreadBuilder], label: ThreadLabel
+    ):
+        self.translation = translation
+        self.costs = translation.costs
+        self.launch = translation.launch
+        self.compute = translation.compute
+        self.label = label
+        self.consumer = threads[0]
+        self.producer = threads[-1]
+        self.risc = threads[0]
+        self.unpack, self.math, self.pack = (threads * 3)[:3]
+
+    # -- circular buffers --------------------------------------------------------
+
+    def reserve(self, op: ins.ReserveBack) -> None:
+        self.producer.add(e.RESERVE, op.cb, op.pages)
+
+    def push(self, op: ins.PushBack) -> None:
+        self.producer.add(e.PUSH, op.cb, op.pages)
+
+    def wait(self, op: ins.WaitFront) -> None:
+        self.consumer.add(e.WAIT, op.cb, op.pages)
+
+    def pop(self, op: ins.PopFront) -> None:
+        self.consumer.add(e.POP, op.cb, op.pages)
+
+    # -- data movement -------------------------------------------------------------
+
+    def read(self, op: ins.Read) -> None:
+        self._transfer(op, e.READ, self.costs.paged_read_issue_cycles, "read")
+
+    def write(self, op: ins.Write) -> None:
+        self._transfer(op, e.WRITE, self.costs.paged_write_issue_cycles, "written")
+
+    def _transfer(
+        self, op: ins.Read | ins.Write, code: int, issue: float, direction: str
+    ) -> None:
+        tensor = self.launch.tensors[op.parameter]
+        size = tensor.data_format.tile_bytes
+        places = self.translation.places(tensor, op.tiles)
+        self.translation.count(tensor, size * len(places), direction)
+        self.risc.transfer(
+            code, places, num_bytes=size, noc=op.noc, issue_cycles=issue
+        )
+
+    def read_rows(self, op: ins.ReadRows) -> None:
+        tensor = self.launch.tensors[op.parameter]
+        element = tensor.data_format.element_bytes or 1
+        size = len(op.columns) * TILE_EDGE * element
+        rows = (op.row_tiles[:, None] * TILE_EDGE + np.arange(TILE_EDGE)).reshape(-1)
+        issue = self.costs.paged_read_issue_cycles
+        if op.index_cb is not None:
+            rows = rows * _SPREAD >> 8
+            issue += self.costs.l1_load_cycles
+        self.translation.count(tensor, size * len(rows), "read")
+        self.risc.transfer(
+            e.READ,
+            self.translation.places(tensor, rows),
+            num_bytes=size,
+            noc=op.noc,
+            issue_cycles=issue,
+        )
+
+    def read_barrier(self, _: ins.ReadBarrier) -> None:
+        self.risc.add(e.READ_BARRIER)
+
+    def write_barrier(self, _: ins.WriteBarrier) -> None:
+        self.risc.add(e.WRITE_BARRIER)
+
+    def fill(self, op: ins.Fill) -> None:
+        """Stores of one word each; a pad writes only what lies outside."""
+        size = self.launch.circular_buffers[op.cb].data_format.tile_bytes
+        elements = TILE_ELEMENTS * op.slots.size
+        if op.pattern == "pad":
+            elements = _elements_outside(op)
+        words = -(-size * elements // (4 * TILE_ELEMENTS))
+        if op.pattern == "row_scaler":
+            words += 4 * FACE_EDGE * size // (4 * TILE_ELEMENTS) * op.slots.size
+        self.risc.add(e.DELAY, cycles=words * self.costs.store_word_cycles)
+
+    def multicast(self, op: ins.MulticastWrite) -> None:
+        size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
+        if op.receivers:
+            self.translation.noc_bytes += size
+            self.risc.multicast(
+                op.receivers, num_bytes=size, noc=op.noc, linked=op.linked
+            )
+
+    # -- semaphores ------------------------------------------------------------------
+
+    def semaphore_set(self, op: ins.SemaphoreSet) -> None:
+        cost = self.costs.store_word_cycles
+        self.risc.add(e.SEM_SET, op.semaphore, op.value, cycles=cost)
+
+    def semaphore_wait(self, op: ins.SemaphoreWait) -> None:
+        self.risc.add(e.SEM_WAIT, op.semaphore, op.value)
+
+    def semaphore_inc(self, op: ins.SemaphoreInc) -> None:
+        target = self.translation.builder.core_number[op.target]
+        cost = self.costs.atomic_issue_cycles
+        self.risc.add(e.SEM_INC, op.semaphore, op.value, target, op.noc, cycles=cost)
+
+    def semaphore_multicast(self, op: ins.SemaphoreMulticast) -> None:
+        if op.receivers:
+            self.risc.multicast_semaphore(
+                op.receivers, op.semaphore, op.value, op.noc
+            )
+
+    # -- compute ---------------------------------------------------------------------
+
+    def acquire(self, _: ins.RegsAcquire) -> None:
+        self.math.add(e.DST_ACQUIRE)
+
+    def commit(self, _: ins.RegsCommit) -> None:
+        self.math.add(e.DST_COMMIT)
+
+    def regs_wait(self, _: ins.RegsWait) -> None:
+        self.pack.add(e.DST_WAIT)
+
+    def release(self, _: ins.RegsRelease) -> None:
+        self.pack.add(e.DST_RELEASE)
+
+    def _source(self, work: SourceWork) -> None:
+        parts = float(work.parts)
+        self.unpack.add(e.SOURCE_UNPACK, cycles=work.unpack_cycles, parts=parts)
+        self.math.add(e.SOURCE_MATH, cycles=work.math_cycles, parts=parts)
+        self.label.fpu_cycles += work.fpu_cycles
+
+    def copy(self, op: ins.CopyTiles) -> None:
+        self._source(self.compute.copy(op))
+
+    def tilize(self, op: ins.TilizeBlock) -> None:
+        self._source(self.compute.tilize(op))
+
+    def binary(self, op: ins.BinaryTiles) -> None:
+        self._source(self.compute.binary(op))
+
+    def matmul(self, op: ins.MatmulBlock) -> None:
+        self._source(self.compute.matmul(op))
+
+    def reduce(self, op: ins.ReduceTiles) -> None:
+        self._source(self.compute.reduce(op))
+
+    def vector(self, op: ins.SfpuUnary | ins.SfpuBinary) -> None:
+        self.math.add(e.DELAY, cycles=self.compute.vector(op.function, op.count))
+
+    def pack_tiles(self, op: ins.PackTiles) -> None:
+        self.pack.add(e.DELAY, cycles=self.compute.pack(op))
+
+
+def _elements_outside(op: ins.Fill) -> int:
+    """Elements of the tiles that lie behind the operand's true extent."""
+    height, width = op.extent
+    inside_rows = np.clip(height - op.rows.reshape(-1) * TILE_EDGE, 0, TILE_EDGE)
+    inside_columns = np.clip(width - op.columns.reshape(-1) * TILE_EDGE, 0, TILE_EDGE)
+    inside = inside_rows * inside_columns
+    return int(TILE_ELEMENTS * inside.size - inside.sum())
+
+
+_TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, ins.Instruction], None]] = {
+    ins.ReserveBack: _Writer.reserve,
+    ins.PushBack: _Writer.push,
+    ins.WaitFront: _Writer.wait,
+    ins.PopFront: _Writer.pop,
+    ins.Read: _Writer.read,
+    ins.ReadRows: _Writer.read_rows,
+    ins.ReadBarrier: _Writer.read_barrier,
+    ins.Write: _Writer.write,
+    ins.WriteBarrier: _Writer.write_barrier,
+    ins.Fill: _Writer.fill,
+    ins.MulticastWrite: _Writer.multicast,
+    ins.SemaphoreSet: _Writer.semaphore_set,
+    ins.SemaphoreWait: _Writer.semaphore_wait,
+    ins.SemaphoreInc: _Writer.semaphore_inc,
+    ins.SemaphoreMulticast: _Writer.semaphore_multicast,
+    ins.RegsAcquire: _Writer.acquire,
+    ins.RegsCommit: _Writer.commit,
+    ins.RegsWait: _Writer.regs_wait,
+    ins.RegsRelease: _Writer.release,
+    ins.CopyTiles: _Writer.copy,
+    ins.TilizeBlock: _Writer.tilize,
+    ins.BinaryTiles: _Writer.binary,
+    ins.MatmulBlock: _Writer.matmul,
+    ins.ReduceTiles: _Writer.reduce,
+    ins.SfpuUnary: _Writer.vector,
+    ins.SfpuBinary: _Writer.vector,
+    ins.PackTiles: _Writer.pack_tiles,
+}  # pyright: ignore[reportAssignmentType]

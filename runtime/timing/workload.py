@@ -1,0 +1,312 @@
+"""Threads of micro-operations, as the event loop takes them, and their builder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dialects.chip import Chip, Core
+from runtime.costs import CostTable
+from runtime.timing import engine as e
+from runtime.timing.geometry import Geometry, geometry_of
+
+DONE_BY_END = e.COUNTED
+"""Flag of a multicast whose acknowledgements a write barrier waits for."""
+
+Place = int
+"""Where a transfer goes: a node, or `num_nodes + bank` for a DRAM bank."""
+
+
+@dataclass
+class ThreadBuilder:
+    """Collects the micro-operations of one thread, in program order."""
+
+    workload: WorkloadBuilder
+    core: int
+    start: float
+    operations: list[tuple[int, ...]] = field(default_factory=list)
+    cycles: list[tuple[float, float]] = field(default_factory=list)
+    sites: list[int] = field(default_factory=list)
+    site: int = -1
+
+    def add(self, *operation: int, cycles: float = 0.0, parts: float = 0.0) -> None:
+        """Append an operation: code and up to five arguments."""
+        self.operations.append(operation + (0,) * (6 - len(operation)))
+        self.cycles.append((cycles, parts))
+        self.sites.append(self.site)
+
+    def transfer(
+        self,
+        code: int,
+        places: np.ndarray,
+        *,
+        num_bytes: int,
+        noc: int,
+        issue_cycles: float,
+    ) -> None:
+        """Read from or write to each place, in packets of at most the largest size."""
+        costs, largest = self.workload.costs, self.workload.chip.max_packet_bytes
+        full, rest = divmod(num_bytes, largest)
+        for count, size in ((full, largest), (min(rest, 1), rest)):
+            if count:
+                chosen = np.repeat(places, count) if count > 1 else places
+                first = self.workload.add_places(chosen)
+                wire = size + int(costs.header_bytes)
+                self.add(code, first, len(chosen), wire, noc, cycles=issue_cycles)
+
+    def multicast(
+        self,
+        receivers: Sequence[Core],
+        *,
+        num_bytes: int,
+        noc: int,
+        linked: bool,
+        counted: bool = False,
+    ) -> None:
+        """Multicast; `counted` ones are waited for by a write barrier."""
+        tree = self.workload.tree(noc, self.core, tuple(receivers))
+        flags = (e.LINKED if linked else 0) | (e.COUNTED if counted else 0)
+        largest = self.workload.chip.max_packet_bytes
+        issue = self.workload.costs.multicast_issue_cycles
+        self.add(e.MULTICAST, tree, num_bytes, flags, largest, cycles=issue)
+
+    def multicast_semaphore(
+        self, receivers: Sequence[Core], semaphore: int, value: int, noc: int
+    ) -> None:
+        """Write a semaphore of all receivers."""
+        tree = self.workload.tree(noc, self.core, tuple(receivers))
+        issue = self.workload.costs.multicast_issue_cycles
+        self.add(e.SEM_MULTICAST, tree, semaphore, value, 4, cycles=issue)
+
+
+class WorkloadBuilder:
+    """Collects cores, threads and transfers; `State` tables come out of it.
+
+    `capacities` are the pages of each circular buffer, `semaphores` initial values;
+    both are the same on every core.
+    """
+
+    def __init__(
+        self,
+        chip: Chip,
+        costs: CostTable,
+        cores: Sequence[Core],
+        *,
+        capacities: Sequence[int] = (),
+        semaphores: Sequence[int] = (),
+        dst_banks: int = 2,
+    ):
+        self.chip = chip
+        self.costs = costs
+        self.cores = tuple(cores)
+        self.core_number = {core: i for i, core in enumerate(self.cores)}
+        self.capacities = tuple(capacities)
+        self.semaphores = tuple(semaphores)
+        self.dst_banks = dst_banks
+        self.geometry: Geometry = geometry_of(chip)
+        self.threads: list[ThreadBuilder] = []
+        self._places = [np.array(self.geometry.dram_nodes, np.int64)]
+        self._num_places = len(self.geometry.dram_nodes)
+        self._trees: dict[tuple[int, int, tuple[Core, ...]], int] = {}
+        self._tree_rows: list[tuple[int, ...]] = []
+
+    def thread(self, core: Core, start: float = 0.0) -> ThreadBuilder:
+        """Begin a thread; those of one core must follow each other."""
+        thread = ThreadBuilder(self, self.core_number[core], start)
+        self.threads.append(thread)
+        return thread
+
+    def bank_place(self, bank: int) -> Place:
+        """The place of a DRAM bank."""
+        return self.geometry.num_nodes + bank
+
+    def core_place(self, core: Core) -> Place:
+        """The place of a core's L1."""
+        return self.geometry.worker_node(core)
+
+    def add_places(self, places: np.ndarray) -> int:
+        """Append the targets of transfers; the index of the first."""
+        first = self._num_places
+        self._places.append(places)
+        self._num_places += len(places)
+        return first
+
+    def tree(self, noc: int, core: int, receivers: tuple[Core, ...]) -> int:
+        """The number of a multicast tree, built once for equal paths."""
+        key = (noc, core, receivers)
+        if key not in self._trees:
+            self._trees[key] = len(self._tree_rows)
+            self._add_tree(noc, core, receivers)
+        return self._trees[key]
+
+    def _add_tree(self, noc: int, core: int, receivers: tuple[Core, ...]) -> None:
+        source = self.geometry.worker_node(self.cores[core])
+        nodes = {
+            self.geometry.worker_node(r): self.core_number.get(r, -1) for r in receivers
+        }
+        first = len(self._tree_rows)
+        span = self.geometry.span([*nodes])
+        root, *rest = self.geometry.tree(noc, source, nodes)
+        self._tree_rows.append((noc, span, first + root[e.N_CHILD], -1, len(nodes)))
+        for link, receiver, child, sibling, back in rest:
+            child = child + first if child >= 0 else -1
+            sibling = sibling + first if sibling >= 0 else -1
+            self._tree_rows.append((link, receiver, child, sibling, back))
+
+    # -- tables ----------------------------------------------------------------
+
+    def state(self) -> e.State:
+        """The tables of a run, with the first event of every thread."""
+        g, costs = self.geometry, self.costs
+        sizes = e.Sizes(g.num_nodes, len(self.capacities), len(self.semaphores))
+        places = np.concatenate(self._places)
+        ops, cycles, starts = self._operations()
+        packets, branches = self._bounds(ops)
+        heap = packets + 2 * branches + len(self.threads) + 4 * g.num_nodes + 1
+        reasons = sizes.buffers + sizes.semaphores + e.NUM_FIXED_REASONS
+        state = e.State(
+            sizes=sizes,
+            cost=_latencies(costs),
+            ops=ops,
+            cycles=cycles,
+            places=places,
+            trees=_table(self._tree_rows, 5),
+            graph=g.table,
+            threads=self._thread_table(starts),
+            waits=self._wait_table(reasons),
+            cores=self._core_table(),
+            packets=np.empty((packets, e.PACKET_COLUMNS), np.int64),
+            times=np.empty((packets, 2)),
+            niu=self._niu_table(),
+            window=np.zeros((4 * g.num_nodes, e.WINDOW_SLOTS)),
+            resources=self._resource_table(),
+            heap=np.empty((heap, 2)),
+            counters=np.zeros(e.NUM_COUNTERS, np.int64),
+        )
+        state.counters[e.FREE_PACKET] = -1
+        state.counters[e.LIVE] = len(self.threads)
+        self._first_events(state)
+        return state
+
+    def _operations(self) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        operations: list[tuple[int, ...]] = []
+        cycles: list[tuple[float, float]] = []
+        starts: list[int] = []
+        for thread in self.threads:
+            starts.append(len(operations))
+            operations += thread.operations
+            operations.append((e.END, 0, 0, 0, 0, 0))
+            cycles += thread.cycles
+            cycles.append((0.0, 0.0))
+        table = np.zeros((len(cycles), e.CYCLE_COLUMNS))
+        table[:, :2] = cycles
+        return _table(operations, 6), table, starts
+
+    def _bounds(self, ops: np.ndarray) -> tuple[int, int]:
+        """How many packets and tree branches can be under way at most."""
+        code = ops[:, 0]
+        single = int(ops[np.isin(code, (e.READ, e.WRITE)), 2].sum())
+        single += int((code == e.SEM_INC).sum())
+        casts = ops[np.isin(code, (e.MULTICAST, e.SEM_MULTICAST))]
+        sizes = np.where(casts[:, 0] == e.MULTICAST, casts[:, 2], 1)
+        parts = -(-sizes // np.maximum(casts[:, 4], 1))
+        roots = np.array([*self._trees.values(), len(self._tree_rows)])
+        lengths = np.diff(roots)[np.searchsorted(roots, casts[:, 1])]
+        branches = int((lengths * parts).sum())
+        return single + int(parts.sum()) + 1, branches
+
+    def _thread_table(self, starts: list[int]) -> np.ndarray:
+        table = np.zeros((len(self.threads), 6), np.int64)
+        table[:, e.T_PC] = starts
+        table[:, e.T_CORE] = [t.core for t in self.threads]
+        table[:, e.T_REASON] = -1
+        return table
+
+    def _core_table(self) -> np.ndarray:
+        num_buffers = len(self.capacities)
+        words = e.K_WORDS + 3 * num_buffers + len(self.semaphores)
+        table = np.zeros((len(self.cores), words), np.int64)
+        table[:, e.K_NODE] = [self.geometry.worker_node(c) for c in self.cores]
+        owners = [t.core for t in self.threads]
+        for core in range(len(self.cores)):
+            mine = [i for i, owner in enumerate(owners) if owner == core]
+            if mine:
+                table[core, e.K_FIRST], table[core, e.K_STOP] = mine[0], mine[-1] + 1
+        table[:, e.K_DST_FREE] = self.dst_banks
+        behind = e.K_WORDS + 3 * num_buffers
+        table[:, e.K_WORDS + 2 : behind : 3] = self.capacities
+        table[:, behind:] = self.semaphores
+        return table
+
+    def _niu_table(self) -> np.ndarray:
+        table = np.zeros((4 * self.geometry.num_nodes, e.QUEUE_COLUMNS), np.int64)
+        table[:, [e.Q_HEAD, e.Q_TAIL, e.Q_LINKED]] = -1
+        return table
+
+    def _wait_table(self, reasons: int) -> np.ndarray:
+        table = np.zeros((len(self.threads), e.C_WAITS + reasons))
+        table[:, : e.C_WAITS] = -1.0
+        return table
+
+    def _resource_table(self) -> np.ndarray:
+        """Cycles for a byte at links, NIUs out and in, L1 read-outs and channels."""
+        nodes, costs = self.geometry.num_nodes, self.costs
+        end = 11 * nodes + len(self.geometry.dram_nodes)
+        rates = np.ones(end + 1)
+        rates[: 4 * nodes] = costs.link_bytes_per_cycle
+        rates[4 * nodes : 6 * nodes] = costs.responder_bytes_per_cycle
+        rates[6 * nodes : 8 * nodes] = costs.initiator_bytes_per_cycle
+        rates[8 * nodes : 10 * nodes] = costs.sink_bytes_per_cycle
+        rates[10 * nodes : 11 * nodes] = costs.l1_read_bytes_per_cycle
+        rates[11 * nodes : end] = costs.dram_read_bytes_per_cycle
+        table = np.zeros((end + 1, 3))
+        table[:, e.R_BYTE_CYCLES] = 1.0 / rates
+        return table
+
+    def _first_events(self, state: e.State) -> None:
+        order = sorted(range(len(self.threads)), key=lambda i: self.threads[i].start)
+        for place, thread in enumerate(order):
+            state.heap[place, 0] = self.threads[thread].start
+            state.heap[place, 1] = e.RUN | thread << e.EVENT_BITS
+        state.counters[e.HEAP] = len(order)
+
+
+_LATENCIES = {
+    e.L_HOP: "hop_cycles",
+    e.L_NIU: "niu_cycles",
+    e.L_HEADER: "header_bytes",
+    e.L_L1_ACCESS: "l1_access_cycles",
+    e.L_DRAM_READ: "dram_read_cycles",
+    e.L_DRAM_WRITE: "dram_write_cycles",
+    e.L_WRITE_TAIL: "write_tail_cycles_per_byte",
+    e.L_RESPONSE_WINDOW: "response_window_packets",
+    e.L_WRITE_WINDOW: "write_window_packets",
+    e.L_RESERVE: "multicast_reserve_cycles",
+    e.L_RESERVE_HOP: "multicast_reserve_cycles_per_hop",
+    e.L_LINKED: "multicast_linked_cycles",
+    e.L_CB: "cb_operation_cycles",
+    e.L_CB_WAKE: "cb_wake_cycles",
+    e.L_SEMAPHORE: "semaphore_check_cycles",
+    e.L_SEMAPHORE_WAKE: "semaphore_wake_cycles",
+    e.L_BARRIER: "barrier_check_cycles",
+    e.L_BARRIER_WAKE: "barrier_wake_cycles",
+    e.L_ATOMIC: "atomic_cycles",
+    e.L_DST: "dst_handshake_cycles",
+}
+
+
+def _latencies(costs: CostTable) -> np.ndarray:
+    """The costs that the event loop takes."""
+    table = np.zeros(e.NUM_LATENCIES)
+    for column, name in _LATENCIES.items():
+        table[column] = getattr(costs, name)
+    slower = 1 / costs.dram_write_bytes_per_cycle - 1 / costs.dram_read_bytes_per_cycle
+    table[e.L_DRAM_WRITE_EXTRA] = slower
+    return table
+
+
+def _table(rows: Sequence[Sequence[int]], columns: int) -> np.ndarray:
+    """Rows of integers as an array, maybe without any row."""
+    return np.array(rows, np.int64).reshape(-1, columns)
