@@ -31,7 +31,7 @@ from xdsl.utils.exceptions import VerifyException
 from dialects.expr import Expr, parse_expr
 from dialects.formats import DataFormat, Fidelity
 from dialects.program import Axis
-from dialects.syntax import AxesAttr, SyntaxData, WordAttr
+from dialects.syntax import AxesAttr, ExprAttr, NumberAttr, SyntaxData, WordAttr
 from dialects.ttir.base import TENSOR, shape_of
 
 if TYPE_CHECKING:
@@ -258,8 +258,24 @@ class CausalMaskOp(IRDLOperation):
     assembly_format = "attr-dict `:` type($result)"
 
 
+@irdl_op_definition
+class PadMaskOp(IRDLOperation):
+    """`inside` over real columns, `outside` over those that fill up the last tile."""
+
+    name = "grid.pad_mask"
+    valid = prop_def(ExprAttr)
+    inside = prop_def(NumberAttr)
+    outside = prop_def(NumberAttr)
+    result = result_def(TENSOR)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "`columns` $valid `inside` $inside `outside` $outside attr-dict "
+        "`:` type($result)"
+    )
+
+
 Grid = Dialect(
     "grid",
-    [ProgramOp, StageOp, YieldOp, CausalMaskOp],
+    [ProgramOp, StageOp, YieldOp, CausalMaskOp, PadMaskOp],
     [AxisListAttr, UsesAttr],
 )

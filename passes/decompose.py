@@ -37,15 +37,21 @@ class WriteViewAsReshapeOrPermute(RewritePattern):
 def _repeated(
     value: SSAValue, factors: Sequence[int], *, inside: bool
 ) -> list[Operation]:
-    """Each dimension repeated: element by element (inside), or as a whole.
+    """Dimensions repeated: element by element (inside), or each as a whole.
 
-    A dimension of extent e becomes e x factor, or factor x e, and the two are merged.
+    A repeated dimension of extent e becomes e x factor, or factor x e, and the two are
+    merged.
     """
     shape = ttir.shape_of(value)
-    split, wide = [], []
+    split: list[int] = []
+    wide: list[int] = []
     for extent, factor in zip(shape, factors, strict=True):
-        split += [extent, 1] if inside else [1, extent]
-        wide += [1, factor] if inside else [factor, 1]
+        if factor == 1:
+            split, wide = [*split, extent], [*wide, 1]
+        elif inside:
+            split, wide = [*split, extent, 1], [*wide, 1, factor]
+        else:
+            split, wide = [*split, 1, extent], [*wide, factor, 1]
     first = ttir.ReshapeOp(value, split)
     second = ttir.BroadcastOp(first, wide)
     merged = [extent * factor for extent, factor in zip(shape, factors, strict=True)]

@@ -124,7 +124,9 @@ for _name, _op in ARITHMETIC.items():
 for _name, _op in COMPARISONS.items():
     importer(f"aten.{_name}.Tensor", f"aten.{_name}.Scalar")(_comparison(_op))
 for _name, _op in BOOLEAN.items():
-    importer(f"aten.{_name}.Tensor", f"aten.{_name}.default")(_boolean(_op))
+    importer(f"aten.{_name}.Tensor", f"aten.{_name}.default", f"aten.{_name}.Scalar")(
+        _boolean(_op)
+    )
 importer("aten.pow.Tensor_Scalar", "aten.pow.Tensor_Tensor", "aten.pow.Scalar")(
     _arithmetic(ttir.PowOp)
 )

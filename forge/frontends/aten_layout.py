@@ -209,6 +209,21 @@ def _constant_pad(
     return builder.emit(ttir.PadOp(self, padding, value=float(value)))
 
 
+@importer("aten.pad.default")
+def _pad(
+    builder: GraphBuilder,
+    self: Value,
+    pad: Sequence[int],
+    mode: str = "constant",
+    value: Number | None = None,
+) -> SSAValue:
+    if mode != "constant":
+        raise UnsupportedError(
+            f"padding in mode {mode} is not supported", advice="pad with a constant"
+        )
+    return _constant_pad(builder, self, pad, 0 if value is None else value)
+
+
 @importer("aten.arange.default", "aten.arange.start", "aten.arange.start_step")
 def _arange(
     builder: GraphBuilder,

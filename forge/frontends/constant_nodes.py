@@ -6,6 +6,7 @@ Masks and tables of positions are often built with ops that no chip would run (`
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -32,9 +33,13 @@ class ConstantNodes:
         return node in self._constant
 
     def _is_constant(self, node: Node) -> bool:
-        tags = getattr(node.target, "tags", ())
-        if torch.Tag.nondeterministic_seeded in tags:
+        if not isinstance(node.target, torch._ops.OpOverload):
+            return node.target is operator.getitem and self._depends_on_none(node)
+        if torch.Tag.nondeterministic_seeded in node.target.tags:
             return False
+        return not node.target._schema.is_mutable and self._depends_on_none(node)
+
+    def _depends_on_none(self, node: Node) -> bool:
         return all(source in self._constant for source in node.all_input_nodes)
 
     def value(self, node: Node) -> Any:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from socket import getaddrinfo
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from torch import nn
@@ -26,6 +30,12 @@ ROOT = "causal_lm"
 """Where `CausalLMForward` keeps the model; names in the IR start below it."""
 
 GGUF_SUFFIX = ".gguf"
+
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError),
+    struct.error,
+)
+"""What transformers and gguf raise for files that are damaged or of another kind."""
 
 
 class LoadedCausalLM(NamedTuple):
@@ -50,10 +60,24 @@ class ModelSource:
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments for `from_pretrained`."""
-        found: dict[str, Any] = {"local_files_only": self.is_local}
+        offline = self.is_local or not _hub_is_reachable()
+        found: dict[str, Any] = {"local_files_only": offline}
         if self.gguf_file is not None:
             found["gguf_file"] = self.gguf_file
         return found
+
+
+def _hub_is_reachable() -> bool:
+    """Whether to ask the hub at all: its client tries for 24 s before it gives up."""
+    from huggingface_hub.constants import ENDPOINT
+
+    if getproxies():
+        return True
+    host = urlsplit(ENDPOINT).hostname
+    try:
+        return bool(getaddrinfo(host, "https"))
+    except OSError:
+        return False
 
 
 class CausalLMForward(nn.Module):
@@ -158,7 +182,7 @@ def resolve_source(source: str | Path) -> ModelSource:
         return _gguf_source(packaged)
     text = str(source)
     if text.startswith((".", "/", "~")) or text.endswith(GGUF_SUFFIX):
-        raise ModelError(f"there is no {path}", advice="check the path of the model")
+        raise ModelError(f"there is no {text}", advice="check the path of the model")
     return ModelSource(text.rsplit("/", 1)[-1], text, is_local=False)
 
 
@@ -210,7 +234,7 @@ def _readable(place: ModelSource) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (*UNREADABLE, SafetensorError) as error:
         first = str(error).strip().split("\n", 1)[0]
         if place.is_local:
             raise ModelError(

@@ -47,6 +47,7 @@ ADVICE = {
     "aten.convolution": "convolutions have no lowering yet",
     "aten.conv2d": "convolutions have no lowering yet",
     "aten.index": "index with a slice, or look rows up with an embedding",
+    "aten.native_dropout": "call .eval() on the module before exporting it",
     "aten.batch_norm": "fold the batch norm into the layer before it",
 }
 """What to do about an op, by the part of its name before the overload."""
@@ -180,19 +181,30 @@ class _Import:
         self.constants = ConstantNodes(ep.graph.nodes, buffers)
 
     def run(self) -> None:
-        """Import every node, collecting faults rather than stopping at the first."""
-        for node in sorted(self.ep.graph.nodes, key=self._order):
-            self.builder.enter(node)
-            try:
-                self._import(node)
-            except UnsupportedError as error:
-                self.faults.append((node, error))
-                self._stand_in(node)
+        """Import every node, collecting faults rather than stopping at the first.
+
+        Without sound arguments there is nothing to be read behind them.
+        """
+        arguments = [node for node in self.ep.graph.nodes if node.op == "placeholder"]
+        for node in sorted(arguments, key=self._order):
+            self._try(node)
+        if self.faults:
+            return
+        for node in self.ep.graph.nodes:
+            if node.op != "placeholder":
+                self._try(node)
+
+    def _try(self, node: Node) -> None:
+        self.builder.enter(node)
+        try:
+            self._import(node)
+        except UnsupportedError as error:
+            self.faults.append((node, error))
+            self._stand_in(node)
 
     def _order(self, node: Node) -> bool:
         """The inputs first, all else as it comes."""
-        spec = self.specs.get(node.name) if node.op == "placeholder" else None
-        return spec is None or spec.kind is not InputKind.USER_INPUT
+        return self.specs[node.name].kind is not InputKind.USER_INPUT
 
     def _import(self, node: Node) -> None:
         if node.op == "placeholder":
@@ -239,9 +251,8 @@ class _Import:
         found = node.meta.get("val")
         tensors = found if isinstance(found, list | tuple) else [found]
         parts = [
-            self.builder.emit(ttir.ZerosOp(tensor.shape, f32))
+            self.builder.emit(ttir.ZerosOp(_fixed_shape(tensor), f32))
             for tensor in tensors
-            if isinstance(tensor, torch.Tensor)
         ]
         self.results[node] = parts if isinstance(found, list | tuple) else parts[0]
 
@@ -370,7 +381,13 @@ def _output_names(count: int) -> tuple[str, ...]:
 def _shape(node: Node) -> tuple[int, ...]:
     found = node.meta.get("val")
     first = found[0] if isinstance(found, list | tuple) and found else found
-    return tuple(first.shape) if isinstance(first, torch.Tensor) else ()
+    return tuple(_fixed_shape(first))
+
+
+def _fixed_shape(value: object) -> list[int]:
+    """The shape of a tensor, a dimension that is not fixed as 1; else of a scalar."""
+    shape = value.shape if isinstance(value, torch.Tensor) else ()
+    return [extent if isinstance(extent, int) else 1 for extent in shape]
 
 
 def _place(node: Node) -> str:

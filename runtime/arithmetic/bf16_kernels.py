@@ -70,15 +70,37 @@ def _broadcast(builder: Any, base: Any, index: Any) -> Any:
     return builder.bitcast(spread, _PAIRS)
 
 
-def _emit_block(builder: Any, rows: int, in0: Any, in1: Any, out: Any, pairs: Any):
-    """The loop over k: rows x 4 accumulators stay in registers."""
-    dot = _dot_product(builder.module)
+def _emit_block(
+    builder: Any, rows: int, in0: Any, in1: Any, out: Any, pairs: Any
+) -> None:
+    """The loop over k: rows x 4 accumulators stay in registers, then go to `out`."""
     entry = builder.block
     loop, done = builder.append_basic_block(), builder.append_basic_block()
     builder.branch(loop)
     builder.position_at_end(loop)
     k = builder.phi(_INDEX)
-    sums = [[builder.phi(_FLOATS) for _ in range(_VECTORS)] for _ in range(rows)]
+    sums = [builder.phi(_FLOATS) for _ in range(rows * _VECTORS)]
+    updated = _emit_step(builder, rows, in0, in1, k, sums)
+    following = builder.add(k, ir.Constant(_INDEX, 1))
+    builder.cbranch(builder.icmp_signed("<", following, pairs), loop, done)
+    zero = ir.Constant(_FLOATS, [0.0] * _LANES)
+    starts = [ir.Constant(_INDEX, 0), *[zero] * len(sums)]
+    nexts = [following, *updated]
+    for phi, start, following in zip([k, *sums], starts, nexts, strict=True):
+        phi.add_incoming(start, entry)
+        phi.add_incoming(following, loop)
+    builder.position_at_end(done)
+    for i, value in enumerate(updated):
+        pointer = builder.gep(out, [ir.Constant(_INDEX, i * _LANES)])
+        target = builder.bitcast(pointer, _FLOATS.as_pointer())
+        builder.store(value, target, align=4)
+
+
+def _emit_step(
+    builder: Any, rows: int, in0: Any, in1: Any, k: Any, sums: list[Any]
+) -> list[Any]:
+    """One pair of k: every row times four vectors of columns, added to `sums`."""
+    dot = _dot_product(builder.module)
     first0 = builder.mul(k, ir.Constant(_INDEX, rows))
     first1 = builder.mul(k, ir.Constant(_INDEX, PANEL))
     columns = [
@@ -89,23 +111,10 @@ def _emit_block(builder: Any, rows: int, in0: Any, in1: Any, out: Any, pairs: An
     for row in range(rows):
         index = builder.add(first0, ir.Constant(_INDEX, row))
         value = _broadcast(builder, in0, index)
-        pair = zip(sums[row], columns, strict=True)
-        updated.append([builder.call(dot, [s, value, c]) for s, c in pair])
-    following = builder.add(k, ir.Constant(_INDEX, 1))
-    more = builder.icmp_signed("<", following, pairs)
-    builder.cbranch(more, loop, done)
-    k.add_incoming(ir.Constant(_INDEX, 0), entry)
-    k.add_incoming(following, loop)
-    for row in range(rows):
-        for v in range(_VECTORS):
-            sums[row][v].add_incoming(ir.Constant(_FLOATS, [0.0] * _LANES), entry)
-            sums[row][v].add_incoming(updated[row][v], loop)
-    builder.position_at_end(done)
-    for row in range(rows):
-        for v in range(_VECTORS):
-            offset = ir.Constant(_INDEX, row * PANEL + v * _LANES)
-            target = builder.bitcast(builder.gep(out, [offset]), _FLOATS.as_pointer())
-            builder.store(updated[row][v], target, align=4)
+        own = sums[row * _VECTORS : (row + 1) * _VECTORS]
+        pairs = zip(own, columns, strict=True)
+        updated += [builder.call(dot, [total, value, c]) for total, c in pairs]
+    return updated
 
 
 def _block_of(rows: int) -> Callable[..., None]:
@@ -118,11 +127,11 @@ def _block_of(rows: int) -> Callable[..., None]:
     @intrinsic
     def block(typing_context, in0, in1, out, pairs):
         def codegen(context, builder, signature, args):
-            data = [
+            data0, data1, data_out = (
                 context.make_array(kind)(context, builder, value).data
                 for kind, value in zip(signature.args[:3], args[:3], strict=True)
-            ]
-            _emit_block(builder, rows, *data, args[3])
+            )
+            _emit_block(builder, rows, data0, data1, data_out, args[3])
             return context.get_dummy_value()
 
         return types.void(in0, in1, out, pairs), codegen

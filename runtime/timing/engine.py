@@ -55,6 +55,7 @@ F_TAIL, F_RETURN = 0, 1
 Q_HEAD, Q_TAIL, Q_PENDING, Q_SEQUENCE, Q_LINKED, QUEUE_COLUMNS = range(6)
 N_LINK, N_CORE, N_CHILD, N_SIBLING, N_BACK = range(5)
 N_NOC, N_SPAN, N_LEAVES = 0, 1, 4  # of the root
+NO_RECEIVER, IDLE_RECEIVER = -1, -2  # instead of a core number
 WINDOW_SLOTS = 8
 
 # Columns of a resource; the last row stands for the launch, its time for the end.
@@ -357,7 +358,7 @@ def _branch(s, p, node, now):
         _hold(s, p, start - now)
     head = start + s.cost[L_HOP]
     _spread(s, p, node, head)
-    if s.trees[node, N_CORE] >= 0:
+    if s.trees[node, N_CORE] != NO_RECEIVER:
         resource = 8 * nodes + s.packets[p, P_NOC] * nodes + s.graph[4 * nodes * nodes + link]
         _occupy(s, resource, head, wire)
         subject = p | node << SUBJECT_BITS
@@ -369,8 +370,8 @@ def _branch(s, p, node, now):
 def _land(s, p, node, now):
     """A multicast has arrived at one core: raise its flag, send the acknowledgement."""
     packet = s.packets[p]
-    if packet[P_SEMAPHORE] >= 0:
-        core = s.trees[node, N_CORE]
+    core = s.trees[node, N_CORE]
+    if packet[P_SEMAPHORE] >= 0 and core >= 0:
         _set_semaphore(s, core, packet[P_SEMAPHORE], packet[P_VALUE], now)
     answer = s.cost[L_L1_ACCESS] + packet[P_WIRE] * s.cost[L_WRITE_TAIL]
     answer += 2 * s.cost[L_NIU] + s.cost[L_HOP] * s.trees[node, N_BACK]
@@ -490,7 +491,9 @@ def _step_transfer(s, thread, op, now, issue):
             back = _leg(s, noc, node, here)
             back += s.cost[L_L1_ACCESS if bank < 0 else L_DRAM_WRITE]
             s.times[p, F_TAIL] = depart
-            s.times[p, F_RETURN] = back + wire * s.cost[L_WRITE_TAIL]
+            if bank < 0:
+                back += wire * s.cost[L_WRITE_TAIL]
+            s.times[p, F_RETURN] = back
             _push(s, depart, READY | p << EVENT_BITS)
         s.packets[p, P_BANK] = bank
         depart += issue

@@ -144,7 +144,8 @@ class WorkloadBuilder:
     def _add_tree(self, noc: int, core: int, receivers: tuple[Core, ...]) -> None:
         source = self.geometry.worker_node(self.cores[core])
         nodes = {
-            self.geometry.worker_node(r): self.core_number.get(r, -1) for r in receivers
+            self.geometry.worker_node(r): self.core_number.get(r, e.IDLE_RECEIVER)
+            for r in receivers
         }
         first = len(self._tree_rows)
         span = self.geometry.span([*nodes])
@@ -201,7 +202,7 @@ class WorkloadBuilder:
             cycles += thread.cycles
             cycles.append((0.0, 0.0))
         table = np.zeros((len(cycles), e.CYCLE_COLUMNS))
-        table[:, :2] = cycles
+        table[:, :2] = np.array(cycles, float).reshape(-1, 2)
         return _table(operations, 6), table, starts
 
     def _bounds(self, ops: np.ndarray) -> tuple[int, int]:
@@ -271,6 +272,13 @@ class WorkloadBuilder:
             state.heap[place, 0] = self.threads[thread].start
             state.heap[place, 1] = e.RUN | thread << e.EVENT_BITS
         state.counters[e.HEAP] = len(order)
+
+
+def run_workload(builder: WorkloadBuilder) -> tuple[float, e.State]:
+    """Run threads as they stand; cycles until the last end, and the tables."""
+    state = builder.state()
+    e.run_events(state)
+    return float(state.resources[-1, e.R_FREE]), state
 
 
 _LATENCIES = {

@@ -13,6 +13,7 @@ from dialects.formats import (
     Fidelity,
     UnsupportedFormatError,
 )
+from runtime.arithmetic.fast_matmul import fast_matmul, prepare_fast_in1
 from runtime.arithmetic.formats import (
     pack,
     quantize_host,
@@ -227,3 +228,42 @@ def test_tile_sizes_and_dst_capacities() -> None:
     }  # fmt: skip
     capacities = {d: (d.half_sync_tiles, d.full_sync_tiles) for d in DstMode}
     assert capacities == {"fp32": (4, 8), "bf16": (8, 16)}
+
+
+@compiled
+@given(seed=st.integers(0, 2**32 - 1), shape=st.tuples(*[st.integers(1, 150)] * 3))
+def test_fast_products_of_few_bits_are_exact(
+    seed: int, shape: tuple[int, int, int]
+) -> None:
+    """Any edge, odd depths too, with and without operands that fit into bf16."""
+    rng = np.random.default_rng(seed)
+    m, k, n = shape
+    in0 = rng.integers(-15, 16, (m, k))
+    in1 = rng.integers(-15, 16, (k, n))
+    ready = prepare_fast_in1(in1.astype(np.float32), Fidelity.LOFI)
+    product = fast_matmul(in0.astype(np.float32), ready, fidelity=Fidelity.LOFI)
+    assert np.array_equal(product, in0 @ in1)
+    wide = (in0 + 2.0**-12).astype(np.float32)
+    ready = prepare_fast_in1(in1.astype(np.float32), Fidelity.HIFI4)
+    product = fast_matmul(wide, ready, fidelity=Fidelity.HIFI4)
+    assert np.allclose(product, wide.astype(np.float64) @ in1, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("fidelity", Fidelity)
+def test_fast_is_near_exact(fidelity: Fidelity) -> None:
+    """Within 5e-4 of the result's size at every fidelity (design.md section 5)."""
+    rng = np.random.default_rng(3)
+    in0, in1 = (
+        pack(rng.standard_normal((256, 256), dtype=np.float32), DataFormat.BF16)
+        for _ in range(2)
+    )
+    exact = matmul(in0, in1, fidelity=fidelity, dst=DstMode.FP32)
+    fast = fast_matmul(in0, in1, fidelity=fidelity)
+    assert np.linalg.norm(fast - exact) < 5e-4 * np.linalg.norm(exact)
+
+
+def test_an_operand_prepared_for_another_fidelity_is_refused() -> None:
+    square = np.ones((32, 32), dtype=np.float32)
+    ready = prepare_fast_in1(square, Fidelity.LOFI)
+    with pytest.raises(ValueError, match="prepared for LoFi"):
+        fast_matmul(square, ready, fidelity=Fidelity.HIFI4)

@@ -1,0 +1,216 @@
+"""The time engine against the measured tables of wormhole.md, and its speed.
+
+Prints the relative error of every cell of sections 4.2 (multicast), 4.3 (unicast) and
+4.5 (one core and DRAM), then cold and warm times of the engine itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dialects.chip import Core, load_chip
+from runtime.costs import load_costs
+from runtime.timing import engine as e
+from runtime.timing.workload import ThreadBuilder, WorkloadBuilder, run_workload
+
+CHIP = load_chip("n150")
+COSTS = load_costs()
+HERE, SAME_AXIS, BOTH_DIFFER = Core(0, 0), Core(0, 3), Core(2, 3)
+
+UNICAST_BYTES = (64, 256, 512, 1024, 2048, 4096, 8192, 65536)
+# Section 4.3: (write, transactions, other axis) -> cycles for each size.
+UNICAST = {
+    (True, 1, BOTH_DIFFER): (296, 303, 317, 334, 369, 439, 624, 2499),
+    (True, 1, SAME_AXIS): (206, 213, 221, 245, 278, 357, 529, 2429),
+    (True, 4, BOTH_DIFFER): (361, 368, 385, 450, 640, 914, 1459, 8817),
+    (True, 16, BOTH_DIFFER): (624, 633, 649, 905, 1459, 2507, 4601, 34095),
+    (True, 64, BOTH_DIFFER): (1682, 1690, 1697, 2517, 4650, 8800, 17232, 134905),
+    (True, 256, BOTH_DIFFER): (5906, 5913, 5921, 8957, 17353, 34130, 67769, 538626),
+    (False, 1, BOTH_DIFFER): (293, 301, 309, 334, 366, 437, 589, 2597),
+    (False, 1, SAME_AXIS): (205, 213, 221, 245, 286, 357, 501, 2501),
+    (False, 16, BOTH_DIFFER): (587, 587, 603, 899, 1468, 2603, 4883, 36828),
+    (False, 64, BOTH_DIFFER): (1874, 1874, 1890, 2674, 4947, 9498, 18618, 146604),
+    (False, 256, BOTH_DIFFER): (6674, 6674, 6690, 9778, 18811, 37026, 73970, 584644),
+}
+
+DRAM_BYTES = (64, 512, 1024, 2048, 4096, 8192)
+# Section 4.5: (write, all banks, transactions) -> cycles; None is left out there, or a
+# clamped or pathological value.
+DRAM = {
+    (False, False, 1): (381, 405, 421, 470, 549, 893),
+    (False, False, 16): (708, 724, 1084, 1901, 3244, 6236),
+    (False, False, 256): (7272, 7280, 12102, 23818, 47355, None),
+    (True, False, 1): (426, 438, 469, 511, 592, 756),
+    (True, False, 256): (None, 6973, 12266, 24111, 47988, None),
+    (False, True, 1): (381, 405, 421, 471, 702, 717),
+    (False, True, 256): (9524, 9540, 9652, 17269, 33912, None),
+    (True, True, 256): (10327, 10366, 10383, 17672, 36411, None),
+}
+
+MULTICAST_BYTES = (64, 2048, 8192, 65536)
+# Section 4.2, loopback left out: (columns, rows, linked) -> single-shot cycles, then
+# steady bytes a cycle in packets of 2 KiB and 8 KiB.
+MULTICAST = {
+    (2, 2, False): ((450, 539, 753, 3838), (8.8, 19.0)),
+    (3, 3, False): ((465, 556, 785, 3949), (8.2, 18.2)),
+    (5, 5, False): ((538, 622, 858, 4469), (6.5, 15.9)),
+    (2, 2, True): ((448, 533, 756, 3789), (29.4, 30.5)),
+    (3, 3, True): ((467, 557, 788, 3949), (28.7, 30.1)),
+    (5, 5, True): ((537, 621, 850, 4461), (27.9, 29.8)),
+    (1, 8, True): ((563, 645, 857, 4782), (29.4, 30.3)),
+}
+
+
+def transfers(
+    write: bool, places: np.ndarray, num_bytes: int, issue: float
+) -> WorkloadBuilder:
+    """One core that reads from, or writes to, all places and waits."""
+    workload = WorkloadBuilder(CHIP, COSTS, [HERE])
+    thread = workload.thread(HERE)
+    code, barrier = (e.WRITE, e.WRITE_BARRIER) if write else (e.READ, e.READ_BARRIER)
+    thread.transfer(code, places, num_bytes=num_bytes, noc=0, issue_cycles=issue)
+    thread.add(barrier)
+    return workload
+
+
+def unicast_cycles(write: bool, count: int, other: Core, num_bytes: int) -> float:
+    """Cycles of `count` transfers with one other core."""
+    issue = COSTS.write_issue_cycles if write else COSTS.read_issue_cycles
+    place = WorkloadBuilder(CHIP, COSTS, [HERE]).core_place(other)
+    return run_workload(
+        transfers(write, np.full(count, place, np.int64), num_bytes, issue)
+    )[0]
+
+
+def dram_cycles(write: bool, all_banks: bool, count: int, num_bytes: int) -> float:
+    """Cycles of `count` transfers with one DRAM bank, or with all in turn."""
+    if all_banks:
+        issues = (COSTS.paged_read_issue_cycles, COSTS.paged_write_issue_cycles)
+    else:
+        issues = (COSTS.bank_read_issue_cycles, COSTS.bank_write_issue_cycles)
+    first = WorkloadBuilder(CHIP, COSTS, [HERE]).bank_place(0)
+    pages = np.arange(count) % CHIP.num_dram_banks if all_banks else np.zeros(count)
+    places = first + pages.astype(np.int64)
+    return run_workload(transfers(write, places, num_bytes, issues[write]))[0]
+
+
+def multicast_cycles(
+    columns: int, rows: int, linked: bool, count: int, num_bytes: int
+) -> float:
+    """Cycles of `count` multicasts from outside a rectangle."""
+    source = Core(0, 7) if columns > 1 else Core(1, 0)
+    workload = WorkloadBuilder(CHIP, COSTS, [source])
+    receivers = [
+        Core(x, y) for y in range(rows) for x in range(1, columns + 1)
+    ] if columns > 1 else [Core(2, y) for y in range(rows)]
+    thread: ThreadBuilder = workload.thread(source)
+    for _ in range(count):
+        thread.multicast(
+            receivers, num_bytes=num_bytes, noc=0, linked=linked, counted=True
+        )
+    thread.add(e.WRITE_BARRIER)
+    return run_workload(workload)[0]
+
+
+def report(name: str, errors: Sequence[float]) -> None:
+    """Mean, median, 90th percentile and worst of relative errors, in percent."""
+    sizes = 100 * np.abs(np.array(errors))
+    print(
+        f"{name}: {len(sizes)} cells, mean {sizes.mean():.1f} %, median "
+        f"{np.median(sizes):.1f} %, p90 {np.quantile(sizes, 0.9):.1f} %, "
+        f"worst {sizes.max():.1f} %"
+    )
+
+
+def row(label: str, pairs: Iterable[tuple[float, float | None]]) -> list[float]:
+    """Print one row of predicted values with errors; return the errors."""
+    errors, cells = [], []
+    for predicted, measured in pairs:
+        if measured is None:
+            continue
+        errors.append(predicted / measured - 1)
+        cells.append(f"{predicted:9.5g} {100 * errors[-1]:+5.1f}%")
+    print(f"  {label:32}" + " ".join(cells))
+    return errors
+
+
+def unicast_table() -> None:
+    """Section 4.3."""
+    for write in (True, False):
+        errors = []
+        for (direction, count, other), cells in UNICAST.items():
+            if direction == write:
+                axis = "same axis" if other == SAME_AXIS else "both differ"
+                values = [unicast_cycles(write, count, other, b) for b in UNICAST_BYTES]
+                errors += row(f"{count} x {axis}", zip(values, cells, strict=True))
+        report("unicast write" if write else "unicast read", errors)
+
+
+def dram_table() -> None:
+    """Section 4.5, one core."""
+    errors = []
+    for (write, all_banks, count), cells in DRAM.items():
+        label = f"{count} x {'write' if write else 'read'}"
+        label += " all banks" if all_banks else " one bank"
+        values = [dram_cycles(write, all_banks, count, b) for b in DRAM_BYTES]
+        errors += row(label, zip(values, cells, strict=True))
+    report("DRAM, one core", errors)
+
+
+def multicast_table() -> None:
+    """Section 4.2."""
+    single, steady = [], []
+    for (columns, rows, linked), (cells, rates) in MULTICAST.items():
+        label = f"{columns}x{rows} {'linked' if linked else 'unlinked'}"
+        shape = (columns, rows, linked)
+        values = [multicast_cycles(*shape, 1, b) for b in MULTICAST_BYTES]
+        single += row(label, zip(values, cells, strict=True))
+        measured = []
+        for size in (2048, 8192):
+            more = multicast_cycles(*shape, 96, size) - multicast_cycles(
+                *shape, 32, size
+            )
+            measured.append(64 * size / more)
+        steady += row(f"{label} B/cycle", zip(measured, rates, strict=True))
+    report("multicast, single shot", single)
+    report("multicast, steady", steady)
+
+
+def speed() -> None:
+    """Transfers a second of 64 cores that read interleaved pages."""
+    cores = [Core(x, y) for y in range(8) for x in range(8)]
+    workload = WorkloadBuilder(CHIP, COSTS, cores)
+    for number, core in enumerate(cores):
+        thread = workload.thread(core)
+        for block in range(16):
+            places = workload.bank_place(0) + (np.arange(32) + number + block) % 12
+            thread.transfer(
+                e.READ, places, num_bytes=1088, noc=0, issue_cycles=37.2
+            )
+            thread.add(e.READ_BARRIER)
+    begin = time.perf_counter()
+    cycles, state = run_workload(workload)
+    seconds = time.perf_counter() - begin
+    count = state.counters[e.TRANSFERS]
+    print(
+        f"64 readers, interleaved: {count} transfers in {seconds:.3f} s, "
+        f"{count / seconds:,.0f} transfers/s, {count * 1088 / cycles:.0f} B/cycle"
+    )
+
+
+def main() -> None:
+    """Print everything."""
+    begin = time.perf_counter()
+    unicast_cycles(False, 1, SAME_AXIS, 64)
+    print(f"first run, compiler or its cache: {time.perf_counter() - begin:.2f} s")
+    unicast_table()
+    dram_table()
+    multicast_table()
+    speed()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""`insert-multicast`: what all cores of a line want, one of them reads and sends.
+
+An operand whose map does not depend on the axes that a row, a column or the whole
+rectangle is spread over is the same for all cores there. Its first core becomes the
+master; the cost of a handshake must be less than that of reading again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from dialects.grid import NO_AXIS, ProgramOp, UsesAttr
+from passes.choose_grid import shared_line
+from passes.schedule import Schedule
+
+MIN_TILES = 4
+"""Tiles of a block from which a multicast pays: its handshake costs about 900 cycles
+(fact sheet, section 5), a read of two tiles about 470 (section 4.5)."""
+
+
+@dataclass(frozen=True)
+class InsertMulticastPass(ModulePass):
+    """Choose masters for operands that a line of cores shares."""
+
+    name = "insert-multicast"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for program in op.walk():
+            if isinstance(program, ProgramOp):
+                _insert(program)
+
+
+def _insert(program: ProgramOp) -> None:
+    axes = program.axes.by_name()
+    schedule = Schedule(program)
+    uses = []
+    for use, operand in zip(program.uses.data, schedule.operands, strict=True):
+        tiles = 1
+        for name in operand.axes:
+            looped = name in schedule.outer or not operand.resident
+            tiles *= axes[name].block if looped else axes[name].part
+        own = tuple(a for a in use.axes if a != NO_AXIS)
+        along = shared_line(program, own)
+        pays = tiles >= MIN_TILES and not use.index and not _gathered(program, use.axes)
+        uses.append(replace(use, along=along if pays else None))
+    program.properties["uses"] = UsesAttr(tuple(uses))
+
+
+def _gathered(program: ProgramOp, axes: tuple[str, ...]) -> bool:
+    """A table whose rows an index picks: each core wants other rows."""
+    has_index = any(use.index for use in program.uses.data)
+    return has_index and axes[0] == NO_AXIS and len(axes) == 2

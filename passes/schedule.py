@@ -1,0 +1,183 @@
+"""The order of loops and the place of operands in a program, before any core is chosen.
+
+Outer axes are looped around all stages. An operand is *resident* (loaded whole, at the
+depth of the outer loops that it depends on) or *streamed* block by block inside the
+one stage that reads it. `choose-grid` asks this for what must fit into L1, the
+lowering emits it: both see the same plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.ir import BlockArgument, Operation, SSAValue
+
+from dialects import ttir
+from dialects.formats import DataFormat
+from dialects.grid import CausalMaskOp, PadMaskOp, ProgramOp, StageOp, YieldOp
+from dialects.program import Axis
+from passes.axis_classes import ValueAxes
+from passes.constants import is_constant
+from passes.dst_plan import DstPlan, plan_stage
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A program's operand in a circular buffer. `stage` is the one that streams it."""
+
+    value: SSAValue
+    axes: tuple[str, ...]
+    resident: bool
+    depth: int
+    stage: int | None
+
+
+@dataclass(frozen=True)
+class Local:
+    """A value that one stage leaves in L1 for later ones."""
+
+    value: SSAValue
+    axes: tuple[str, ...]
+    data_format: DataFormat
+    depth: int
+
+
+class Schedule:
+    """Loop order, operands, locals and Dst plans of one program with stages."""
+
+    def __init__(self, program: ProgramOp):
+        self.program = program
+        self.axes = ValueAxes(program)
+        block = program.body.block
+        self.stages = [op for op in block.ops if isinstance(op, StageOp)]
+        self.plans: list[DstPlan] = [plan_stage(stage) for stage in self.stages]
+        last = block.last_op
+        assert isinstance(last, YieldOp)
+        self.outputs = tuple(last.operands)
+        self.outer = self._outer_axes()
+        self.operands = [self._operand(argument) for argument in block.args]
+        self.locals = [
+            Local(r, self.axes.real(r), DataFormat(f), len(self.outer))
+            for stage in self.stages
+            for r, f in zip(stage.results, stage.formats.data, strict=True)
+            if r not in self.outputs
+        ]
+
+    # -- loops -------------------------------------------------------------------
+
+    @property
+    def parallel(self) -> tuple[str, ...]:
+        """Axes that all results have: those that cores may share out."""
+        first, *rest = (self.axes.real(value) for value in self.outputs)
+        return tuple(axis for axis in first if all(axis in other for other in rest))
+
+    def _outer_axes(self) -> tuple[str, ...]:
+        value = self.outputs[0]
+        axes = self.axes.of(value)
+        leading = [a for a in axes[:-2] if a in self.parallel]
+        row = axes[-2] if len(axes) > 1 else None
+        streams = any(
+            self._streams_weights(index) for index in range(len(self.stages))
+        )
+        if len(self.stages) > 1 and not streams and row in self.parallel:
+            leading.append(row)
+        return tuple(leading)
+
+    def _streams_weights(self, index: int) -> bool:
+        return any(
+            isinstance(op, ttir.MatmulOp) and self._is_weight(op.b)
+            for op in self.stages[index].body.block.ops
+        )
+
+    def _is_weight(self, value: SSAValue) -> bool:
+        return (
+            isinstance(value, BlockArgument)
+            and value.owner is self.program.body.block
+            and is_constant(self.program.inputs[value.index])
+        )
+
+    # -- operands ------------------------------------------------------------------
+
+    def _operand(self, argument: BlockArgument) -> Operand:
+        axes = self.axes.real(argument)
+        readers = [i for i, stage in enumerate(self.stages) if _reads(stage, argument)]
+        depth = max(
+            (place + 1 for place, axis in enumerate(self.outer) if axis in axes),
+            default=0,
+        )
+        streamed = len(readers) == 1 and self._streams(argument, readers[0], axes)
+        return Operand(
+            argument, axes, not streamed, depth, readers[0] if streamed else None
+        )
+
+    def _streams(
+        self, argument: BlockArgument, index: int, axes: tuple[str, ...]
+    ) -> bool:
+        stage = self.stages[index]
+        if _is_table_or_index(stage, argument):
+            return True
+        for op in stage.body.block.ops:
+            if isinstance(op, ttir.MatmulOp) and argument in (op.a, op.b):
+                return argument is op.b and self._is_weight(argument)
+            if isinstance(op, ttir.ReductionOp) and argument in _reduced(op):
+                return False
+        own = [a for a in self.axes.real(_result(stage)) if a not in self.outer]
+        return set(own) <= set(axes)
+
+    def weights_of(self, index: int) -> list[SSAValue]:
+        """Operands that a stage's contraction streams as its right side."""
+        return [
+            op.b
+            for op in self.stages[index].body.block.ops
+            if isinstance(op, ttir.MatmulOp) and self._is_weight(op.b)
+        ]
+
+    def l1_bytes(self, axes: dict[str, Axis], tile_bytes: dict[SSAValue, int]) -> int:
+        """L1 that circular buffers of this program take, streamed ones double."""
+        total = 0
+        for operand in self.operands:
+            size = tile_bytes[operand.value]
+            if operand.resident:
+                total += size * prod(self._resident(axes[a]) for a in operand.axes)
+            else:
+                total += 2 * size * prod(axes[a].block for a in operand.axes)
+        for local in self.locals:
+            size = local.data_format.tile_bytes
+            total += size * prod(self._resident(axes[a]) for a in local.axes)
+        for value in self.outputs:
+            total += 2 * 2048 * prod(axes[a].block for a in self.axes.real(value))
+        return total
+
+    def _resident(self, axis: Axis) -> int:
+        return 1 if axis.name in self.outer else axis.part
+
+
+def _reads(stage: StageOp, value: SSAValue) -> bool:
+    return any(value in op.operands for op in stage.body.block.ops)
+
+
+def _reduced(op: ttir.ReductionOp) -> tuple[SSAValue, ...]:
+    """What a reduction reads: its operand, or the factors of a fused product."""
+    owner = op.input.owner
+    if isinstance(owner, ttir.MultiplyOp) and owner.parent is op.parent:
+        return (owner.lhs, owner.rhs)
+    return (op.input,)
+
+
+def _result(stage: StageOp) -> SSAValue:
+    return stage.results[0]
+
+
+def _is_table_or_index(stage: StageOp, value: SSAValue) -> bool:
+    return any(
+        isinstance(op, ttir.EmbeddingOp) and value in op.operands
+        for op in stage.body.block.ops
+    )
+
+
+def masks_of(stage: StageOp) -> list[Operation]:
+    """The masks that a stage adds or multiplies: made by a processor, not read."""
+    return [
+        op for op in stage.body.block.ops if isinstance(op, CausalMaskOp | PadMaskOp)
+    ]

@@ -1,0 +1,142 @@
+"""The time of a launch: translate, run the event loop, read its tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dialects.chip import Chip
+from dialects.errors import HazardError
+from runtime.costs import CostTable, load_costs
+from runtime.launch import Launch
+from runtime.timing import engine as e
+from runtime.timing.result import KernelTiming, LaunchTiming, Link, TraceEvent
+from runtime.timing.translate import ThreadLabel, Translation
+
+FIXED_REASONS = ("read barrier", "write barrier", "dst", "src")
+MAX_LISTED_WAITS = 8
+
+
+def time_launch(
+    launch: Launch, costs: CostTable | None = None, *, trace: bool = False
+) -> LaunchTiming:
+    """Time a launch by running its instruction streams against the chip's model.
+
+    Raises `HazardError` where no core can go on, with who waits for what.
+    """
+    costs = costs or load_costs()
+    translation = Translation(launch, costs)
+    state = translation.builder.state()
+    e.run_events(state)
+    if state.counters[e.LIVE]:
+        raise _stall(translation, state)
+    labels = translation.labels
+    chip = launch.facts.chip
+    nodes = translation.builder.geometry.num_nodes
+    return LaunchTiming(
+        program=launch.facts.name,
+        cycles=float(state.resources[-1, e.R_FREE]),
+        kernels=_kernels(translation, state),
+        dram_read_bytes=translation.dram_bytes["read"],
+        dram_written_bytes=translation.dram_bytes["written"],
+        noc_bytes=translation.noc_bytes,
+        channel_bytes=tuple(
+            int(n) for n in state.resources[11 * nodes : -1, e.R_LOAD]
+        ),
+        link_bytes=_links(chip, state.resources[: 4 * nodes, e.R_LOAD]),
+        fpu_busy_cycles=sum(label.fpu_cycles for label in labels),
+        num_transfers=int(state.counters[e.TRANSFERS]),
+        num_events=int(state.counters[e.EVENTS]),
+        trace=_trace(translation, state) if trace else (),
+    )
+
+
+def _reasons(launch: Launch) -> list[str]:
+    buffers = [f"cb {b.name}" for b in launch.circular_buffers]
+    semaphores = [f"semaphore {name}" for name in launch.semaphore_names]
+    return [*buffers, *semaphores, *FIXED_REASONS]
+
+
+def _kernels(translation: Translation, state: e.State) -> tuple[KernelTiming, ...]:
+    reasons = _reasons(translation.launch)
+    kernels = []
+    for number, label in enumerate(translation.labels):
+        begin = translation.builder.threads[number].start
+        end = float(state.waits[number, e.C_END])
+        waits = state.waits[number, e.C_WAITS :]
+        waiting = {reasons[i]: float(waits[i]) for i in np.flatnonzero(waits)}
+        busy = end - begin - float(waits.sum())
+        kernels.append(
+            KernelTiming(
+                label.core,
+                label.kernel,
+                label.processor,
+                begin,
+                end,
+                busy,
+                waiting,
+                label.fpu_cycles,
+            )
+        )
+    return tuple(kernels)
+
+
+def _links(chip: Chip, loads: np.ndarray) -> dict[Link, int]:
+    """Bytes on the wire of every link that carried any."""
+    links = {}
+    for number in np.flatnonzero(loads):
+        tile, axis = divmod(int(number), 2)
+        noc, node = divmod(tile, chip.noc_columns * chip.noc_rows)
+        row, column = divmod(node, chip.noc_columns)
+        direction = (("right", "down"), ("left", "up"))[noc][axis]
+        links[Link(noc, column, row, direction)] = int(loads[number])
+    return links
+
+
+def _trace(translation: Translation, state: e.State) -> tuple[TraceEvent, ...]:
+    events = []
+    first = 0
+    for number, thread in enumerate(translation.builder.threads):
+        times = state.cycles[first : first + len(thread.sites), e.O_BEGIN :]
+        events += [
+            TraceEvent(number, site, begin, end)
+            for site, (begin, end) in zip(thread.sites, times.tolist(), strict=True)
+        ]
+        first += len(thread.sites) + 1
+    return tuple(events)
+
+
+def _stall(translation: Translation, state: e.State) -> HazardError:
+    """Who waits for what, where nothing can happen any more."""
+    launch = translation.launch
+    stuck = np.flatnonzero(state.threads[:, e.T_ENDED] == 0)
+    lines = [
+        _wait_of(launch, translation.labels[i], state, int(i))
+        for i in stuck[:MAX_LISTED_WAITS]
+    ]
+    more = len(stuck) - MAX_LISTED_WAITS
+    if more > 0:
+        lines.append(f"and {more} more")
+    return HazardError(
+        f"program @{launch.facts.name} cannot go on: "
+        f"{len(stuck)} processors wait and nothing is under way",
+        value="; ".join(lines),
+        advice="a push, pop or signal is missing, or comes in the wrong order",
+    )
+
+
+def _wait_of(launch: Launch, label: ThreadLabel, state: e.State, thread: int) -> str:
+    reason = _reasons(launch)[state.threads[thread, e.T_REASON]]
+    _, subject, amount, *_ = state.ops[state.threads[thread, e.T_PC]]
+    code = state.ops[state.threads[thread, e.T_PC], 0]
+    words = state.cores[state.threads[thread, e.T_CORE], e.K_WORDS :]
+    who = f"{label.kernel} ({label.processor}) on {label.core}"
+    if code in (e.WAIT, e.RESERVE):
+        received, acknowledged, capacity = words[3 * subject : 3 * subject + 3]
+        held = received - acknowledged
+        there = held if code == e.WAIT else capacity - held
+        what = "pages" if code == e.WAIT else "free pages"
+        return f"{who} waits for {amount} {what} of {reason}, {there} are there"
+    if code == e.SEM_WAIT:
+        value = words[3 * len(launch.circular_buffers) + subject]
+        return f"{who} waits for {reason} to be {amount}, it is {value}"
+    return f"{who} waits for {reason}"
