@@ -13,7 +13,7 @@ import numpy as np
 
 from dialects.chip import Core, load_chip
 from runtime.costs import load_costs
-from runtime.timing import engine as e
+from runtime.timing import tables as t
 from runtime.timing.workload import ThreadBuilder, WorkloadBuilder, run_workload
 
 CHIP = load_chip("n150")
@@ -70,7 +70,7 @@ def transfers(
     """One core that reads from, or writes to, all places and waits."""
     workload = WorkloadBuilder(CHIP, COSTS, [HERE])
     thread = workload.thread(HERE)
-    code, barrier = (e.WRITE, e.WRITE_BARRIER) if write else (e.READ, e.READ_BARRIER)
+    code, barrier = (t.WRITE, t.WRITE_BARRIER) if write else (t.READ, t.READ_BARRIER)
     thread.transfer(code, places, num_bytes=num_bytes, noc=0, issue_cycles=issue)
     thread.add(barrier)
     return workload
@@ -103,15 +103,17 @@ def multicast_cycles(
     """Cycles of `count` multicasts from outside a rectangle."""
     source = Core(0, 7) if columns > 1 else Core(1, 0)
     workload = WorkloadBuilder(CHIP, COSTS, [source])
-    receivers = [
-        Core(x, y) for y in range(rows) for x in range(1, columns + 1)
-    ] if columns > 1 else [Core(2, y) for y in range(rows)]
+    receivers = (
+        [Core(x, y) for y in range(rows) for x in range(1, columns + 1)]
+        if columns > 1
+        else [Core(2, y) for y in range(rows)]
+    )
     thread: ThreadBuilder = workload.thread(source)
     for _ in range(count):
         thread.multicast(
             receivers, num_bytes=num_bytes, noc=0, linked=linked, counted=True
         )
-    thread.add(e.WRITE_BARRIER)
+    thread.add(t.WRITE_BARRIER)
     return run_workload(workload)[0]
 
 
@@ -187,14 +189,12 @@ def speed() -> None:
         thread = workload.thread(core)
         for block in range(16):
             places = workload.bank_place(0) + (np.arange(32) + number + block) % 12
-            thread.transfer(
-                e.READ, places, num_bytes=1088, noc=0, issue_cycles=37.2
-            )
-            thread.add(e.READ_BARRIER)
+            thread.transfer(t.READ, places, num_bytes=1088, noc=0, issue_cycles=37.2)
+            thread.add(t.READ_BARRIER)
     begin = time.perf_counter()
     cycles, state = run_workload(workload)
     seconds = time.perf_counter() - begin
-    count = state.counters[e.TRANSFERS]
+    count = state.counters[t.TRANSFERS]
     print(
         f"64 readers, interleaved: {count} transfers in {seconds:.3f} s, "
         f"{count / seconds:,.0f} transfers/s, {count * 1088 / cycles:.0f} B/cycle"

@@ -2,22 +2,25 @@
 
 Inside a netlist the prefix `tensix.` is left out, as MLIR leaves out the dialect of
 the enclosing operation. Comments behind `//` are derived facts; they are dropped on
-parsing, so that `parse(print(netlist)) == netlist`.
+parsing, so that `parse(print(netlist)) == netlist`. Parsing gives each operation the
+place of its line, which printing leaves out.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from xdsl.context import Context
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, StringAttr, UnknownLoc
 from xdsl.ir import Operation
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError, VerifyException
 
-from dialects.errors import NetlistError
+from dialects.errors import FaultsError, ForgeError, NetlistError
 from dialects.tensix import NetlistOp, Tensix
 
 _PREFIX = "tensix."
@@ -29,7 +32,6 @@ class NetlistPrinter(Printer):
     def __init__(self, stream: io.StringIO, notes: Mapping[Operation, list[str]]):
         super().__init__(stream=stream)
         self._notes = notes
-        self._naming = False
 
     def print_string(self, text: str, *, indent: int | None = None) -> None:
         """Print, leaving out the prefix of an operation's name inside a netlist."""
@@ -46,26 +48,61 @@ class NetlistPrinter(Printer):
 
 
 def print_netlist(
-    netlist: NetlistOp, notes: Mapping[Operation, list[str]] | None = None
+    netlist: Operation, notes: Mapping[Operation, list[str]] | None = None
 ) -> str:
-    """Return the text of a netlist, with notes (comments) before operations."""
+    """Return the text of a netlist (or a part of it), with notes as comments."""
     stream = io.StringIO()
     NetlistPrinter(stream, notes or {}).print_op(netlist)
     return stream.getvalue() + "\n"
 
 
+class NetlistParser(Parser):
+    """Gives every operation that states no location the place where it stands."""
+
+    def __init__(self, context: Context, text: str, path: str):
+        super().__init__(context, text, path)
+        self._path = StringAttr(path)
+        self._line_starts = [0]
+        for number, character in enumerate(text):
+            if character == "\n":
+                self._line_starts.append(number + 1)
+
+    def parse_operation(self) -> Operation:
+        """Parse an operation and note its line and column."""
+        start = self._current_token.span.start
+        op = super().parse_operation()
+        if isinstance(op.location, UnknownLoc):
+            line = bisect_right(self._line_starts, start)
+            column = start - self._line_starts[line - 1] + 1
+            op.location = FileLineColLoc(self._path, IntAttr(line), IntAttr(column))
+        return op
+
+
+def line_of(op: Operation) -> str | None:
+    """Where an operation stands, `netlist.mlir:41`; None where nobody noted it."""
+    location = op.location
+    if not isinstance(location, FileLineColLoc):
+        return None
+    return f"{location.filename.data}:{location.line.data}"
+
+
 def parse_netlist(text: str, *, path: str = "netlist.mlir") -> NetlistOp:
-    """Parse and verify a netlist; `NetlistError` with the line on a fault."""
+    """Parse and verify a netlist.
+
+    Raises `NetlistError` with the line at a fault of syntax, `FaultsError` where
+    several operations are wrong in themselves.
+    """
     context = Context()
     context.load_dialect(Tensix)
-    parser = Parser(context, text, path)
     try:
-        op = parser.parse_op()
-        op.verify()
+        op = NetlistParser(context, text, path).parse_op()
     except ParseError as error:
         raise _syntax_error(error, text, path) from None
-    except VerifyException as error:
-        raise NetlistError(str(error), location=path) from None
+    faults = list(_verifier_faults(op))
+    if len(faults) > 1:
+        raise FaultsError(f"{path} has {len(faults)} faults", faults)
+    if faults:
+        raise faults[0]
     if not isinstance(op, NetlistOp):
         raise NetlistError(f"{path} holds '{op.name}', not a netlist")
     return op
@@ -73,12 +110,21 @@ def parse_netlist(text: str, *, path: str = "netlist.mlir") -> NetlistOp:
 
 def read_netlist(path: Path) -> NetlistOp:
     """Read a netlist file."""
-    return parse_netlist(path.read_text(), path=str(path))
+    return parse_netlist(path.read_text(encoding="utf-8"), path=str(path))
+
+
+def _verifier_faults(netlist: Operation) -> Iterator[ForgeError]:
+    for op in netlist.walk():
+        try:
+            op.verify(verify_nested_ops=False)
+        except VerifyException as error:
+            yield NetlistError(str(error), location=line_of(op))
 
 
 def _syntax_error(error: ParseError, text: str, path: str) -> NetlistError:
     line = text.count("\n", 0, error.span.start) + 1
-    shown = text.splitlines()[line - 1].strip() if text else ""
+    lines = text.splitlines()
+    shown = lines[line - 1].strip() if line <= len(lines) else "end of file"
     return NetlistError(
         f"{error.msg}: `{shown}`",
         location=f"{path}:{line}",

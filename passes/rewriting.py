@@ -119,14 +119,6 @@ def with_splat(
     return None if number is None else (op.rhs, number)
 
 
-def without_cast(value: SSAValue) -> SSAValue:
-    """The value before it was turned from one float type into another."""
-    cast = producer(value, ttir.TypecastOp)
-    if cast is None or not is_float_cast(cast):
-        return value
-    return without_cast(cast.input)
-
-
 def is_float_cast(op: ttir.TypecastOp) -> bool:
     """Whether a cast is between bf16 and f32."""
     elements = (ttir.element_of(op.input), ttir.element_of(op.result))

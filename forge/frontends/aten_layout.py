@@ -33,6 +33,11 @@ def _to_copy(
     return builder.cast(self, builder.result_element)
 
 
+@importer("aten.type_as.default")
+def _type_as(builder: GraphBuilder, self: Value, other: Value) -> SSAValue:
+    return builder.cast(self, builder.result_element)
+
+
 @importer("aten.dropout.default")
 def _dropout(
     builder: GraphBuilder,

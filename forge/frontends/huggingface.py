@@ -58,6 +58,13 @@ class ModelSource:
     is_local: bool = True
 
     @property
+    def path(self) -> str:
+        """What a person would point at."""
+        if self.gguf_file is None:
+            return self.location
+        return str(Path(self.location) / self.gguf_file)
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments for `from_pretrained`."""
         offline = self.is_local or not _hub_is_reachable()
@@ -239,7 +246,7 @@ def _readable(place: ModelSource) -> Iterator[None]:
         if place.is_local:
             raise ModelError(
                 f"the model {place.name} cannot be read: {first}",
-                location=place.location,
+                location=place.path,
                 advice="check that the download is complete and a causal LM",
             ) from error
         raise ModelError(

@@ -133,10 +133,10 @@ def check_program(ep: ExportedProgram, *, root: str = "") -> list[UnsupportedOp]
 
 
 def _run_import(ep: ExportedProgram, root: str) -> _Import:
-    """Import a program as it is if possible, else without mutation.
+    """Import a program as it is if possible, else decomposed and without mutation.
 
-    Removing mutation traces the whole program once more, which is most of the time
-    of an import, and most programs have none.
+    That traces the whole program once more, which is most of the time of an import,
+    and most programs need it not.
     """
     work = _Import(ep, root)
     work.run()
@@ -147,10 +147,15 @@ def _run_import(ep: ExportedProgram, root: str) -> _Import:
 
 
 def _decomposed(ep: ExportedProgram) -> ExportedProgram:
-    """The program without mutation; torch 2.13 warns about its own use of LeafSpec."""
+    """The program without mutation, in our ops and core ATen ops."""
+    table = torch.export.default_decompositions()
+    for op in list(table):
+        if str(op) in IMPORTERS:
+            table.pop(op)
     with warnings.catch_warnings():
+        # torch 2.13 warns about its own use of LeafSpec.
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-        return ep.run_decompositions({})
+        return ep.run_decompositions(table)
 
 
 class _Import:

@@ -75,7 +75,9 @@ class ComputeCosts:
         costs = self.costs
         (rows, depth), columns = op.lhs_slots.shape, op.rhs_slots.shape[1]
         tiles = rows * columns
-        math = tiles * (costs.matmul_phase_cycles * self.phases + costs.matmul_tile_cycles)
+        math = tiles * (
+            costs.matmul_phase_cycles * self.phases + costs.matmul_tile_cycles
+        )
         lhs, rhs = self._unpack[op.lhs_cb], self._unpack[op.rhs_cb]
         streamed, kept = (rhs, lhs) if columns >= rows else (lhs, rhs)
         if rows == 1 or columns == 1:

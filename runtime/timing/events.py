@@ -51,14 +51,17 @@ def new_packet(s, kind, noc, node, target, wire, thread):
         p = s.counters[t.FRESH_PACKET]
         s.counters[t.FRESH_PACKET] = p + 1
     row = s.packets[p]
-    row[t.P_KIND], row[t.P_NOC], row[t.P_NODE], row[t.P_TARGET] = kind, noc, node, target
-    row[t.P_WIRE], row[t.P_THREAD], row[t.P_BANK], row[t.P_NEXT] = wire, thread, -1, -1
+    row[t.P_KIND], row[t.P_NOC] = kind, noc
+    row[t.P_NODE], row[t.P_TARGET] = node, target
+    row[t.P_WIRE], row[t.P_THREAD] = wire, thread
+    row[t.P_BANK], row[t.P_NEXT] = -1, -1
     s.counters[t.TRANSFERS] += 1
     return p
 
 
 @inner
 def free_packet(s, p):
+    """Give a packet back to the pool."""
     s.packets[p, t.P_NEXT] = s.counters[t.FREE_PACKET]
     s.counters[t.FREE_PACKET] = p
 
@@ -87,5 +90,6 @@ def wake(s, core, reason, time):
 
 @inner
 def set_semaphore(s, core, number, value, now):
+    """Write a semaphore; who waits for it looks again."""
     s.cores[core, t.K_WORDS + 3 * s.sizes.buffers + number] = value
     wake(s, core, s.sizes.buffers + number, now + s.cost[t.L_SEMAPHORE_WAKE])

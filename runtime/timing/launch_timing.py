@@ -8,7 +8,8 @@ from dialects.chip import Chip
 from dialects.errors import HazardError
 from runtime.costs import CostTable, load_costs
 from runtime.launch import Launch
-from runtime.timing import engine as e
+from runtime.timing import tables as t
+from runtime.timing.loop import run_events
 from runtime.timing.result import KernelTiming, LaunchTiming, Link, TraceEvent
 from runtime.timing.translate import ThreadLabel, Translation
 
@@ -26,26 +27,24 @@ def time_launch(
     costs = costs or load_costs()
     translation = Translation(launch, costs)
     state = translation.builder.state()
-    e.run_events(state)
-    if state.counters[e.LIVE]:
+    run_events(state)
+    if state.counters[t.LIVE]:
         raise _stall(translation, state)
     labels = translation.labels
     chip = launch.facts.chip
     nodes = translation.builder.geometry.num_nodes
     return LaunchTiming(
         program=launch.facts.name,
-        cycles=float(state.resources[-1, e.R_FREE]),
+        cycles=float(state.resources[-1, t.R_FREE]),
         kernels=_kernels(translation, state),
         dram_read_bytes=translation.dram_bytes["read"],
         dram_written_bytes=translation.dram_bytes["written"],
         noc_bytes=translation.noc_bytes,
-        channel_bytes=tuple(
-            int(n) for n in state.resources[11 * nodes : -1, e.R_LOAD]
-        ),
-        link_bytes=_links(chip, state.resources[: 4 * nodes, e.R_LOAD]),
+        channel_bytes=tuple(int(n) for n in state.resources[11 * nodes : -1, t.R_LOAD]),
+        link_bytes=_links(chip, state.resources[: 4 * nodes, t.R_LOAD]),
         fpu_busy_cycles=sum(label.fpu_cycles for label in labels),
-        num_transfers=int(state.counters[e.TRANSFERS]),
-        num_events=int(state.counters[e.EVENTS]),
+        num_transfers=int(state.counters[t.TRANSFERS]),
+        num_events=int(state.counters[t.EVENTS]),
         trace=_trace(translation, state) if trace else (),
     )
 
@@ -56,13 +55,13 @@ def _reasons(launch: Launch) -> list[str]:
     return [*buffers, *semaphores, *FIXED_REASONS]
 
 
-def _kernels(translation: Translation, state: e.State) -> tuple[KernelTiming, ...]:
+def _kernels(translation: Translation, state: t.State) -> tuple[KernelTiming, ...]:
     reasons = _reasons(translation.launch)
     kernels = []
     for number, label in enumerate(translation.labels):
         begin = translation.builder.threads[number].start
-        end = float(state.waits[number, e.C_END])
-        waits = state.waits[number, e.C_WAITS :]
+        end = float(state.waits[number, t.C_END])
+        waits = state.waits[number, t.C_WAITS :]
         waiting = {reasons[i]: float(waits[i]) for i in np.flatnonzero(waits)}
         busy = end - begin - float(waits.sum())
         kernels.append(
@@ -92,11 +91,11 @@ def _links(chip: Chip, loads: np.ndarray) -> dict[Link, int]:
     return links
 
 
-def _trace(translation: Translation, state: e.State) -> tuple[TraceEvent, ...]:
+def _trace(translation: Translation, state: t.State) -> tuple[TraceEvent, ...]:
     events = []
     first = 0
     for number, thread in enumerate(translation.builder.threads):
-        times = state.cycles[first : first + len(thread.sites), e.O_BEGIN :]
+        times = state.cycles[first : first + len(thread.sites), t.O_BEGIN :]
         events += [
             TraceEvent(number, site, begin, end)
             for site, (begin, end) in zip(thread.sites, times.tolist(), strict=True)
@@ -105,10 +104,10 @@ def _trace(translation: Translation, state: e.State) -> tuple[TraceEvent, ...]:
     return tuple(events)
 
 
-def _stall(translation: Translation, state: e.State) -> HazardError:
+def _stall(translation: Translation, state: t.State) -> HazardError:
     """Who waits for what, where nothing can happen any more."""
     launch = translation.launch
-    stuck = np.flatnonzero(state.threads[:, e.T_ENDED] == 0)
+    stuck = np.flatnonzero(state.threads[:, t.T_ENDED] == 0)
     lines = [
         _wait_of(launch, translation.labels[i], state, int(i))
         for i in stuck[:MAX_LISTED_WAITS]
@@ -124,19 +123,19 @@ def _stall(translation: Translation, state: e.State) -> HazardError:
     )
 
 
-def _wait_of(launch: Launch, label: ThreadLabel, state: e.State, thread: int) -> str:
-    reason = _reasons(launch)[state.threads[thread, e.T_REASON]]
-    _, subject, amount, *_ = state.ops[state.threads[thread, e.T_PC]]
-    code = state.ops[state.threads[thread, e.T_PC], 0]
-    words = state.cores[state.threads[thread, e.T_CORE], e.K_WORDS :]
+def _wait_of(launch: Launch, label: ThreadLabel, state: t.State, thread: int) -> str:
+    reason = _reasons(launch)[state.threads[thread, t.T_REASON]]
+    _, subject, amount, *_ = state.ops[state.threads[thread, t.T_PC]]
+    code = state.ops[state.threads[thread, t.T_PC], 0]
+    words = state.cores[state.threads[thread, t.T_CORE], t.K_WORDS :]
     who = f"{label.kernel} ({label.processor}) on {label.core}"
-    if code in (e.WAIT, e.RESERVE):
+    if code in (t.WAIT, t.RESERVE):
         received, acknowledged, capacity = words[3 * subject : 3 * subject + 3]
         held = received - acknowledged
-        there = held if code == e.WAIT else capacity - held
-        what = "pages" if code == e.WAIT else "free pages"
+        there = held if code == t.WAIT else capacity - held
+        what = "pages" if code == t.WAIT else "free pages"
         return f"{who} waits for {amount} {what} of {reason}, {there} are there"
-    if code == e.SEM_WAIT:
+    if code == t.SEM_WAIT:
         value = words[3 * len(launch.circular_buffers) + subject]
         return f"{who} waits for {reason} to be {amount}, it is {value}"
     return f"{who} waits for {reason}"

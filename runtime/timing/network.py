@@ -1,7 +1,7 @@
 """Packets on the NoCs: one event for each hop, in one order of time.
 
-At each resource (t.NIU, link, L1 read-out, DRAM channel) a packet waits until it is free
-and occupies it for its bytes, while the head goes on at once. A t.NIU sends in order, and
+At each resource (NIU, link, L1 read-out, DRAM channel) a packet waits until it is free
+and occupies it for its bytes, while the head goes on at once. A NIU sends in order, and
 stops when the packet `window` places ahead is still held up in the network.
 """
 
@@ -27,11 +27,19 @@ def leg(s, noc, source, target):
 
 
 @inner
+def link_end(s, link):
+    """The node that a link leads to."""
+    nodes = s.sizes.nodes
+    return s.graph[4 * nodes * nodes + link]
+
+
+@inner
 def occupy(s, resource, time, wire):
     """Wait for a resource, first come first served; return when the packet starts."""
-    start = max(time, s.resources[resource, t.R_FREE])
-    s.resources[resource, t.R_FREE] = start + wire * s.resources[resource, t.R_BYTE_CYCLES]
-    s.resources[resource, t.R_LOAD] += wire
+    row = s.resources[resource]
+    start = max(time, row[t.R_FREE])
+    row[t.R_FREE] = start + wire * row[t.R_BYTE_CYCLES]
+    row[t.R_LOAD] += wire
     return start
 
 
@@ -49,9 +57,11 @@ def arrive(s, p, now):
     nodes = s.sizes.nodes
     packet = s.packets[p]
     bank = packet[t.P_BANK]
-    resource = 10 * nodes + packet[t.P_NODE] if bank < 0 else 11 * nodes + bank
+    resource = t.L1S * nodes + packet[t.P_NODE]
+    if bank >= 0:
+        resource = t.CHANNELS * nodes + bank
     start = occupy(s, resource, now, packet[t.P_WIRE])
-    s.times[p, t.F_TAIL] = start + packet[t.P_WIRE] * s.resources[resource, t.R_BYTE_CYCLES]
+    s.times[p, t.F_TAIL] = s.resources[resource, t.R_FREE]
     packet[t.P_NIU] = packet[t.P_NOC] * nodes + packet[t.P_NODE]
     push(s, start, t.READY | p << t.EVENT_BITS)
 
@@ -88,7 +98,7 @@ def inject(s, niu, now):
     """Send the first packet of a queue, if port and window allow; else come again."""
     nodes = s.sizes.nodes
     queue = s.niu[niu]
-    port = 4 * nodes + niu
+    port = t.NIUS * nodes + niu
     allowed = s.resources[port, t.R_FREE]
     sequence = queue[t.Q_SEQUENCE]
     size = int(s.cost[t.L_RESPONSE_WINDOW if niu < 2 * nodes else t.L_WRITE_WINDOW])
@@ -135,7 +145,7 @@ def hop(s, p, now):
         hold(s, p, start - now)
     tail = max(s.times[p, t.F_TAIL], s.resources[link, t.R_FREE])
     s.times[p, t.F_TAIL] = tail + s.cost[t.L_HOP]
-    packet[t.P_NODE] = s.graph[4 * nodes * nodes + link]
+    packet[t.P_NODE] = link_end(s, link)
     push(s, start + s.cost[t.L_HOP], t.HOP | p << t.EVENT_BITS)
 
 
@@ -144,14 +154,15 @@ def eject(s, p, now):
     """A packet leaves the network; a written one goes to memory and is answered."""
     nodes = s.sizes.nodes
     packet = s.packets[p]
-    resource = 8 * nodes + packet[t.P_NOC] * nodes + packet[t.P_NODE]
+    resource = t.SINKS * nodes + packet[t.P_NOC] * nodes + packet[t.P_NODE]
     start = occupy(s, resource, now, packet[t.P_WIRE])
     tail = max(s.times[p, t.F_TAIL], s.resources[resource, t.R_FREE])
     written = packet[t.P_KIND] == t.WRITTEN
     if written and packet[t.P_BANK] >= 0:
-        channel = 11 * nodes + packet[t.P_BANK]
+        channel = t.CHANNELS * nodes + packet[t.P_BANK]
         start = occupy(s, channel, start, packet[t.P_WIRE])
-        s.resources[channel, t.R_FREE] += packet[t.P_WIRE] * s.cost[t.L_DRAM_WRITE_EXTRA]
+        slower = packet[t.P_WIRE] * s.cost[t.L_DRAM_WRITE_EXTRA]
+        s.resources[channel, t.R_FREE] += slower
         tail = max(tail, s.resources[channel, t.R_FREE])
     if start > now:
         hold(s, p, start - now)
@@ -183,7 +194,7 @@ def branch(s, p, node, now):
     head = start + s.cost[t.L_HOP]
     spread(s, p, node, head)
     if s.trees[node, t.N_CORE] != t.NO_RECEIVER:
-        resource = 8 * nodes + s.packets[p, t.P_NOC] * nodes + s.graph[4 * nodes * nodes + link]
+        resource = 8 * nodes + s.packets[p, t.P_NOC] * nodes + link_end(s, link)
         occupy(s, resource, head, wire)
         subject = p | node << t.SUBJECT_BITS
         landed = s.resources[resource, t.R_FREE] + s.cost[t.L_NIU]

@@ -7,24 +7,28 @@ options of all compiled code, which is spread over `events`, `network` and `thre
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-# Micro-operations: code and five arguments; cycles in a table of their own.
-END, DELAY = 0, 1
-RESERVE, PUSH, WAIT, POP = 2, 3, 4, 5
-READ, READ_BARRIER, WRITE, WRITE_BARRIER, MULTICAST = 6, 7, 8, 9, 10
-SEM_SET, SEM_WAIT, SEM_INC, SEM_MULTICAST = 11, 12, 13, 14
-DST_ACQUIRE, DST_COMMIT, DST_WAIT, DST_RELEASE = 15, 16, 17, 18
-SOURCE_UNPACK, SOURCE_MATH = 19, 20
+COMPILER_OPTIONS: dict[str, Any] = {
+    "_nrt": False,
+    "error_model": "numpy",
+    "no_rewrites": True,
+}
+"""Nothing is allocated, and no division checks for zero."""
 
-inner = njit(
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, error_model="numpy"
-)
+inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **COMPILER_OPTIONS)
 """Compiles a function that only compiled code calls."""
 
+# Micro-operations: code and five arguments; cycles stand in a table of their own.
+DELAY, RESERVE, PUSH, WAIT, POP = range(5)
+READ, WRITE, MULTICAST, SEM_MULTICAST = range(5, 9)
+SEM_SET, SEM_WAIT, SEM_INC = range(9, 12)
+DST_ACQUIRE, DST_COMMIT, DST_WAIT, DST_RELEASE = range(12, 16)
+SOURCE_UNPACK, SOURCE_MATH = 16, 17
+READ_BARRIER, WRITE_BARRIER, END = 18, 19, 20
 O_CYCLES, O_PARTS, O_BEGIN, O_END, CYCLE_COLUMNS = range(5)
 
 # What an event does; its subject stands above EVENT_BITS, a tree node above that.
@@ -40,9 +44,8 @@ C_SINCE, C_END, C_WAITS = 0, 1, 2
 K_NODE, K_FIRST, K_STOP, K_DST_FREE, K_DST_READY, K_WORDS = range(6)
 
 # Columns of a packet, and of its times.
-P_KIND, P_NOC, P_NODE, P_TARGET, P_WIRE, P_THREAD, P_BANK, P_NIU, P_NEXT, P_SEQUENCE = (
-    range(10)
-)
+P_KIND, P_NOC, P_NODE, P_TARGET, P_WIRE, P_THREAD, P_BANK = range(7)
+P_NIU, P_NEXT, P_SEQUENCE = range(7, 10)
 P_TREE, P_LEFT, P_SEMAPHORE, P_VALUE, P_FLAGS, PACKET_COLUMNS = range(10, 16)
 RESPONSE, WRITTEN, CAST, INCREMENT = range(4)
 LINKED, COUNTED, FIRST = 1, 2, 4
@@ -55,14 +58,18 @@ N_NOC, N_SPAN, N_LEAVES = 0, 1, 4  # of the root
 NO_RECEIVER, IDLE_RECEIVER = -1, -2  # instead of a core number
 WINDOW_SLOTS = 8
 
+# First resource of each kind, as a multiple of the number of nodes: links, NIUs (two
+# responders, two initiators), sinks, L1 read-outs, DRAM channels.
+LINKS, NIUS, SINKS, L1S, CHANNELS = 0, 4, 8, 10, 11
+
 # Columns of a resource; the last row stands for the launch, its time for the end.
 R_FREE, R_BYTE_CYCLES, R_LOAD = range(3)
 
 # Reasons to wait, behind the circular buffers and the semaphores.
 BY_READS, BY_WRITES, BY_DST, BY_SOURCE, NUM_FIXED_REASONS = range(5)
 
-HEAP, FREE_PACKET, FRESH_PACKET, EVENTS, TRANSFERS, LIVE, NUM_COUNTERS = range(7)
-
+HEAP, FREE_PACKET, FRESH_PACKET, EVENTS, TRANSFERS = range(5)
+LIVE, VERSION, NUM_COUNTERS = range(5, 8)
 
 # The costs that the loop itself needs, see `costs.toml`.
 (

@@ -72,12 +72,12 @@ def step_transfer(s, thread, op, now, issue):
         place = s.places[i]
         bank = -1 if place < nodes else place - nodes
         node = place if bank < 0 else s.places[bank]
-        leg = leg(s, noc, here, node)
+        request = leg(s, noc, here, node)
         if op[0] == t.READ:
-            depart = max(depart, s.resources[4 * nodes + initiator, t.R_FREE])
+            depart = max(depart, s.resources[t.NIUS * nodes + initiator, t.R_FREE])
             p = new_packet(s, t.RESPONSE, noc, node, here, wire, thread)
-            leg += s.cost[t.L_L1_ACCESS if bank < 0 else t.L_DRAM_READ]
-            push(s, depart + leg, t.ARRIVE | p << t.EVENT_BITS)
+            request += s.cost[t.L_L1_ACCESS if bank < 0 else t.L_DRAM_READ]
+            push(s, depart + request, t.ARRIVE | p << t.EVENT_BITS)
         else:
             p = new_packet(s, t.WRITTEN, noc, here, node, wire, thread)
             s.packets[p, t.P_NIU] = initiator
@@ -98,8 +98,8 @@ def step_transfer(s, thread, op, now, issue):
 def step_multicast(s, thread, op, now, issue):
     """Issue a multicast: `op` is code, tree, bytes (or semaphore), flags (or value).
 
-    The last argument is the bytes of the largest packet; the processor is free again
-    when the last packet is in the hands of the t.NIU.
+    The last argument is the bytes of the largest packet. The processor hands over one
+    packet after the other, each when the one before has left.
     """
     nodes = s.sizes.nodes
     tree, largest = op[1], op[4]
@@ -109,6 +109,8 @@ def step_multicast(s, thread, op, now, issue):
     size = 4 if flag else op[2]
     flags = 0 if flag else op[3]
     initiator = 2 * nodes + noc * nodes + here
+    rate = s.resources[t.NIUS * nodes + initiator, t.R_BYTE_CYCLES]
+    reserve = s.cost[t.L_RESERVE] + s.cost[t.L_RESERVE_HOP] * s.trees[tree, t.N_SPAN]
     first = t.FIRST
     while size > 0:
         part = min(size, largest)
@@ -118,20 +120,25 @@ def step_multicast(s, thread, op, now, issue):
         packet = s.packets[p]
         packet[t.P_NIU], packet[t.P_TREE], packet[t.P_LEFT] = initiator, tree, left
         packet[t.P_SEMAPHORE], packet[t.P_VALUE] = (op[2], op[3]) if flag else (-1, 0)
-        packet[t.P_FLAGS] = first | (flags & t.COUNTED) | (0 if size else flags & t.LINKED)
+        packet[t.P_FLAGS] = (
+            first | (flags & t.COUNTED) | (0 if size else flags & t.LINKED)
+        )
         if flags & t.COUNTED:
             s.threads[thread, t.T_WRITES] += 1
         push(s, now, t.READY | p << t.EVENT_BITS)
         first = 0
-        now += issue
-    return now
+        if size > 0:
+            now += reserve + wire * rate
+    return now + issue
 
 
 @inner
 def step_barrier(s, thread, op, now):
     """Wait for reads or writes; the end of a stream waits for writes."""
     reads = op[0] == t.READ_BARRIER
-    reason = s.sizes.buffers + s.sizes.semaphores + (t.BY_READS if reads else t.BY_WRITES)
+    reason = (
+        s.sizes.buffers + s.sizes.semaphores + (t.BY_READS if reads else t.BY_WRITES)
+    )
     if s.threads[thread, t.T_READS if reads else t.T_WRITES] > 0:
         return block(s, thread, reason, now)
     waited = s.waits[thread, t.C_SINCE] >= 0
@@ -205,7 +212,7 @@ def step_source(s, thread, code, now):
     banks = s.cycles[pc, t.O_PARTS]
     unpack, math = (mine, other) if code == t.SOURCE_UNPACK else (other, mine)
     ahead = now - theirs if code == t.SOURCE_MATH else 0.0
-    ahead = min(ahead, min(unpack, 2 * unpack / banks))
+    ahead = min(ahead, unpack * min(1.0, 2.0 / banks))
     first = max(0.0, unpack / banks - ahead)
     math_end = now + max(first + math, unpack - ahead + math / banks)
     unpack_end = max(now + unpack - ahead, math_end - math / banks)
@@ -226,20 +233,22 @@ def step(s, thread, pc, now):
     op = s.ops[pc]
     code, cycles = op[0], s.cycles[pc, t.O_CYCLES]
     if code == t.DELAY:
-        return now + cycles
-    if code >= t.SOURCE_UNPACK:
-        return step_source(s, thread, code, now)
-    if code >= t.DST_ACQUIRE:
-        return step_dst(s, thread, op, now)
-    if code in (t.MULTICAST, t.SEM_MULTICAST):
-        return step_multicast(s, thread, op, now, cycles)
-    if code >= t.SEM_SET:
-        return step_semaphore(s, thread, op, now, cycles)
-    if code in (t.READ, t.WRITE):
-        return step_transfer(s, thread, op, now, cycles)
-    if code >= t.RESERVE and code <= t.POP:
-        return step_buffer(s, thread, op, now)
-    return step_barrier(s, thread, op, now)
+        after = now + cycles
+    elif code <= t.POP:
+        after = step_buffer(s, thread, op, now)
+    elif code <= t.WRITE:
+        after = step_transfer(s, thread, op, now, cycles)
+    elif code <= t.SEM_MULTICAST:
+        after = step_multicast(s, thread, op, now, cycles)
+    elif code <= t.SEM_INC:
+        after = step_semaphore(s, thread, op, now, cycles)
+    elif code <= t.DST_RELEASE:
+        after = step_dst(s, thread, op, now)
+    elif code <= t.SOURCE_MATH:
+        after = step_source(s, thread, code, now)
+    else:
+        after = step_barrier(s, thread, op, now)
+    return after
 
 
 @inner

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dialects.chip import Core
-from dialects.errors import NetlistError
 from dialects.formats import FACE_EDGE, TILE_EDGE, TILE_ELEMENTS, Fidelity
 from dialects.program import Tensor
 from runtime import instructions as ins
 from runtime.costs import CostTable
 from runtime.launch import KernelStream, Launch
-from runtime.timing import engine as e
+from runtime.timing import tables as t
 from runtime.timing.compute import ComputeCosts, SourceWork
 from runtime.timing.workload import ThreadBuilder, WorkloadBuilder
 
@@ -107,24 +107,24 @@ class _Writer:
     # -- circular buffers --------------------------------------------------------
 
     def reserve(self, op: ins.ReserveBack) -> None:
-        self.producer.add(e.RESERVE, op.cb, op.pages)
+        self.producer.add(t.RESERVE, op.cb, op.pages)
 
     def push(self, op: ins.PushBack) -> None:
-        self.producer.add(e.PUSH, op.cb, op.pages)
+        self.producer.add(t.PUSH, op.cb, op.pages)
 
     def wait(self, op: ins.WaitFront) -> None:
-        self.consumer.add(e.WAIT, op.cb, op.pages)
+        self.consumer.add(t.WAIT, op.cb, op.pages)
 
     def pop(self, op: ins.PopFront) -> None:
-        self.consumer.add(e.POP, op.cb, op.pages)
+        self.consumer.add(t.POP, op.cb, op.pages)
 
     # -- data movement -------------------------------------------------------------
 
     def read(self, op: ins.Read) -> None:
-        self._transfer(op, e.READ, self.costs.paged_read_issue_cycles, "read")
+        self._transfer(op, t.READ, self.costs.paged_read_issue_cycles, "read")
 
     def write(self, op: ins.Write) -> None:
-        self._transfer(op, e.WRITE, self.costs.paged_write_issue_cycles, "written")
+        self._transfer(op, t.WRITE, self.costs.paged_write_issue_cycles, "written")
 
     def _transfer(
         self, op: ins.Read | ins.Write, code: int, issue: float, direction: str
@@ -133,9 +133,7 @@ class _Writer:
         size = tensor.data_format.tile_bytes
         places = self.translation.places(tensor, op.tiles)
         self.translation.count(tensor, size * len(places), direction)
-        self.risc.transfer(
-            code, places, num_bytes=size, noc=op.noc, issue_cycles=issue
-        )
+        self.risc.transfer(code, places, num_bytes=size, noc=op.noc, issue_cycles=issue)
 
     def read_rows(self, op: ins.ReadRows) -> None:
         tensor = self.launch.tensors[op.parameter]
@@ -148,7 +146,7 @@ class _Writer:
             issue += self.costs.l1_load_cycles
         self.translation.count(tensor, size * len(rows), "read")
         self.risc.transfer(
-            e.READ,
+            t.READ,
             self.translation.places(tensor, rows),
             num_bytes=size,
             noc=op.noc,
@@ -156,10 +154,10 @@ class _Writer:
         )
 
     def read_barrier(self, _: ins.ReadBarrier) -> None:
-        self.risc.add(e.READ_BARRIER)
+        self.risc.add(t.READ_BARRIER)
 
     def write_barrier(self, _: ins.WriteBarrier) -> None:
-        self.risc.add(e.WRITE_BARRIER)
+        self.risc.add(t.WRITE_BARRIER)
 
     def fill(self, op: ins.Fill) -> None:
         """Stores of one word each; a pad writes only what lies outside."""
@@ -170,7 +168,7 @@ class _Writer:
         words = -(-size * elements // (4 * TILE_ELEMENTS))
         if op.pattern == "row_scaler":
             words += 4 * FACE_EDGE * size // (4 * TILE_ELEMENTS) * op.slots.size
-        self.risc.add(e.DELAY, cycles=words * self.costs.store_word_cycles)
+        self.risc.add(t.DELAY, cycles=words * self.costs.store_word_cycles)
 
     def multicast(self, op: ins.MulticastWrite) -> None:
         size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
@@ -184,40 +182,38 @@ class _Writer:
 
     def semaphore_set(self, op: ins.SemaphoreSet) -> None:
         cost = self.costs.store_word_cycles
-        self.risc.add(e.SEM_SET, op.semaphore, op.value, cycles=cost)
+        self.risc.add(t.SEM_SET, op.semaphore, op.value, cycles=cost)
 
     def semaphore_wait(self, op: ins.SemaphoreWait) -> None:
-        self.risc.add(e.SEM_WAIT, op.semaphore, op.value)
+        self.risc.add(t.SEM_WAIT, op.semaphore, op.value)
 
     def semaphore_inc(self, op: ins.SemaphoreInc) -> None:
         target = self.translation.builder.core_number[op.target]
         cost = self.costs.atomic_issue_cycles
-        self.risc.add(e.SEM_INC, op.semaphore, op.value, target, op.noc, cycles=cost)
+        self.risc.add(t.SEM_INC, op.semaphore, op.value, target, op.noc, cycles=cost)
 
     def semaphore_multicast(self, op: ins.SemaphoreMulticast) -> None:
         if op.receivers:
-            self.risc.multicast_semaphore(
-                op.receivers, op.semaphore, op.value, op.noc
-            )
+            self.risc.multicast_semaphore(op.receivers, op.semaphore, op.value, op.noc)
 
     # -- compute ---------------------------------------------------------------------
 
     def acquire(self, _: ins.RegsAcquire) -> None:
-        self.math.add(e.DST_ACQUIRE)
+        self.math.add(t.DST_ACQUIRE)
 
     def commit(self, _: ins.RegsCommit) -> None:
-        self.math.add(e.DST_COMMIT)
+        self.math.add(t.DST_COMMIT)
 
     def regs_wait(self, _: ins.RegsWait) -> None:
-        self.pack.add(e.DST_WAIT)
+        self.pack.add(t.DST_WAIT)
 
     def release(self, _: ins.RegsRelease) -> None:
-        self.pack.add(e.DST_RELEASE)
+        self.pack.add(t.DST_RELEASE)
 
     def _source(self, work: SourceWork) -> None:
         parts = float(work.parts)
-        self.unpack.add(e.SOURCE_UNPACK, cycles=work.unpack_cycles, parts=parts)
-        self.math.add(e.SOURCE_MATH, cycles=work.math_cycles, parts=parts)
+        self.unpack.add(t.SOURCE_UNPACK, cycles=work.unpack_cycles, parts=parts)
+        self.math.add(t.SOURCE_MATH, cycles=work.math_cycles, parts=parts)
         self.label.fpu_cycles += work.fpu_cycles
 
     def copy(self, op: ins.CopyTiles) -> None:
@@ -236,10 +232,10 @@ class _Writer:
         self._source(self.compute.reduce(op))
 
     def vector(self, op: ins.SfpuUnary | ins.SfpuBinary) -> None:
-        self.math.add(e.DELAY, cycles=self.compute.vector(op.function, op.count))
+        self.math.add(t.DELAY, cycles=self.compute.vector(op.function, op.count))
 
     def pack_tiles(self, op: ins.PackTiles) -> None:
-        self.pack.add(e.DELAY, cycles=self.compute.pack(op))
+        self.pack.add(t.DELAY, cycles=self.compute.pack(op))
 
 
 def _elements_outside(op: ins.Fill) -> int:
@@ -251,7 +247,7 @@ def _elements_outside(op: ins.Fill) -> int:
     return int(TILE_ELEMENTS * inside.size - inside.sum())
 
 
-_TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, ins.Instruction], None]] = {
+_TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, Any], None]] = {
     ins.ReserveBack: _Writer.reserve,
     ins.PushBack: _Writer.push,
     ins.WaitFront: _Writer.wait,
@@ -279,4 +275,4 @@ _TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, ins.Instruction], N
     ins.SfpuUnary: _Writer.vector,
     ins.SfpuBinary: _Writer.vector,
     ins.PackTiles: _Writer.pack_tiles,
-}  # pyright: ignore[reportAssignmentType]
+}

@@ -9,10 +9,11 @@ import numpy as np
 
 from dialects.chip import Chip, Core
 from runtime.costs import CostTable
-from runtime.timing import engine as e
+from runtime.timing import tables as t
 from runtime.timing.geometry import Geometry, geometry_of
+from runtime.timing.loop import run_events
 
-DONE_BY_END = e.COUNTED
+DONE_BY_END = t.COUNTED
 """Flag of a multicast whose acknowledgements a write barrier waits for."""
 
 Place = int
@@ -67,10 +68,10 @@ class ThreadBuilder:
     ) -> None:
         """Multicast; `counted` ones are waited for by a write barrier."""
         tree = self.workload.tree(noc, self.core, tuple(receivers))
-        flags = (e.LINKED if linked else 0) | (e.COUNTED if counted else 0)
+        flags = (t.LINKED if linked else 0) | (t.COUNTED if counted else 0)
         largest = self.workload.chip.max_packet_bytes
         issue = self.workload.costs.multicast_issue_cycles
-        self.add(e.MULTICAST, tree, num_bytes, flags, largest, cycles=issue)
+        self.add(t.MULTICAST, tree, num_bytes, flags, largest, cycles=issue)
 
     def multicast_semaphore(
         self, receivers: Sequence[Core], semaphore: int, value: int, noc: int
@@ -78,7 +79,7 @@ class ThreadBuilder:
         """Write a semaphore of all receivers."""
         tree = self.workload.tree(noc, self.core, tuple(receivers))
         issue = self.workload.costs.multicast_issue_cycles
-        self.add(e.SEM_MULTICAST, tree, semaphore, value, 4, cycles=issue)
+        self.add(t.SEM_MULTICAST, tree, semaphore, value, 4, cycles=issue)
 
 
 class WorkloadBuilder:
@@ -144,13 +145,13 @@ class WorkloadBuilder:
     def _add_tree(self, noc: int, core: int, receivers: tuple[Core, ...]) -> None:
         source = self.geometry.worker_node(self.cores[core])
         nodes = {
-            self.geometry.worker_node(r): self.core_number.get(r, e.IDLE_RECEIVER)
+            self.geometry.worker_node(r): self.core_number.get(r, t.IDLE_RECEIVER)
             for r in receivers
         }
         first = len(self._tree_rows)
         span = self.geometry.span([*nodes])
         root, *rest = self.geometry.tree(noc, source, nodes)
-        self._tree_rows.append((noc, span, first + root[e.N_CHILD], -1, len(nodes)))
+        self._tree_rows.append((noc, span, first + root[t.N_CHILD], -1, len(nodes)))
         for link, receiver, child, sibling, back in rest:
             child = child + first if child >= 0 else -1
             sibling = sibling + first if sibling >= 0 else -1
@@ -158,16 +159,16 @@ class WorkloadBuilder:
 
     # -- tables ----------------------------------------------------------------
 
-    def state(self) -> e.State:
+    def state(self) -> t.State:
         """The tables of a run, with the first event of every thread."""
         g, costs = self.geometry, self.costs
-        sizes = e.Sizes(g.num_nodes, len(self.capacities), len(self.semaphores))
+        sizes = t.Sizes(g.num_nodes, len(self.capacities), len(self.semaphores))
         places = np.concatenate(self._places)
         ops, cycles, starts = self._operations()
         packets, branches = self._bounds(ops)
         heap = packets + 2 * branches + len(self.threads) + 4 * g.num_nodes + 1
-        reasons = sizes.buffers + sizes.semaphores + e.NUM_FIXED_REASONS
-        state = e.State(
+        reasons = sizes.buffers + sizes.semaphores + t.NUM_FIXED_REASONS
+        state = t.State(
             sizes=sizes,
             cost=_latencies(costs),
             ops=ops,
@@ -178,16 +179,16 @@ class WorkloadBuilder:
             threads=self._thread_table(starts),
             waits=self._wait_table(reasons),
             cores=self._core_table(),
-            packets=np.empty((packets, e.PACKET_COLUMNS), np.int64),
+            packets=np.empty((packets, t.PACKET_COLUMNS), np.int64),
             times=np.empty((packets, 2)),
             niu=self._niu_table(),
-            window=np.zeros((4 * g.num_nodes, e.WINDOW_SLOTS)),
+            window=np.zeros((4 * g.num_nodes, t.WINDOW_SLOTS)),
             resources=self._resource_table(),
             heap=np.empty((heap, 2)),
-            counters=np.zeros(e.NUM_COUNTERS, np.int64),
+            counters=np.zeros(t.NUM_COUNTERS, np.int64),
         )
-        state.counters[e.FREE_PACKET] = -1
-        state.counters[e.LIVE] = len(self.threads)
+        state.counters[t.FREE_PACKET] = -1
+        state.counters[t.LIVE] = len(self.threads)
         self._first_events(state)
         return state
 
@@ -198,20 +199,20 @@ class WorkloadBuilder:
         for thread in self.threads:
             starts.append(len(operations))
             operations += thread.operations
-            operations.append((e.END, 0, 0, 0, 0, 0))
+            operations.append((t.END, 0, 0, 0, 0, 0))
             cycles += thread.cycles
             cycles.append((0.0, 0.0))
-        table = np.zeros((len(cycles), e.CYCLE_COLUMNS))
+        table = np.zeros((len(cycles), t.CYCLE_COLUMNS))
         table[:, :2] = np.array(cycles, float).reshape(-1, 2)
         return _table(operations, 6), table, starts
 
     def _bounds(self, ops: np.ndarray) -> tuple[int, int]:
         """How many packets and tree branches can be under way at most."""
         code = ops[:, 0]
-        single = int(ops[np.isin(code, (e.READ, e.WRITE)), 2].sum())
-        single += int((code == e.SEM_INC).sum())
-        casts = ops[np.isin(code, (e.MULTICAST, e.SEM_MULTICAST))]
-        sizes = np.where(casts[:, 0] == e.MULTICAST, casts[:, 2], 1)
+        single = int(ops[np.isin(code, (t.READ, t.WRITE)), 2].sum())
+        single += int((code == t.SEM_INC).sum())
+        casts = ops[np.isin(code, (t.MULTICAST, t.SEM_MULTICAST))]
+        sizes = np.where(casts[:, 0] == t.MULTICAST, casts[:, 2], 1)
         parts = -(-sizes // np.maximum(casts[:, 4], 1))
         roots = np.array([*self._trees.values(), len(self._tree_rows)])
         lengths = np.diff(roots)[np.searchsorted(roots, casts[:, 1])]
@@ -220,35 +221,35 @@ class WorkloadBuilder:
 
     def _thread_table(self, starts: list[int]) -> np.ndarray:
         table = np.zeros((len(self.threads), 6), np.int64)
-        table[:, e.T_PC] = starts
-        table[:, e.T_CORE] = [t.core for t in self.threads]
-        table[:, e.T_REASON] = -1
+        table[:, t.T_PC] = starts
+        table[:, t.T_CORE] = [thread.core for thread in self.threads]
+        table[:, t.T_REASON] = -1
         return table
 
     def _core_table(self) -> np.ndarray:
         num_buffers = len(self.capacities)
-        words = e.K_WORDS + 3 * num_buffers + len(self.semaphores)
+        words = t.K_WORDS + 3 * num_buffers + len(self.semaphores)
         table = np.zeros((len(self.cores), words), np.int64)
-        table[:, e.K_NODE] = [self.geometry.worker_node(c) for c in self.cores]
-        owners = [t.core for t in self.threads]
+        table[:, t.K_NODE] = [self.geometry.worker_node(c) for c in self.cores]
+        owners = [thread.core for thread in self.threads]
         for core in range(len(self.cores)):
             mine = [i for i, owner in enumerate(owners) if owner == core]
             if mine:
-                table[core, e.K_FIRST], table[core, e.K_STOP] = mine[0], mine[-1] + 1
-        table[:, e.K_DST_FREE] = self.dst_banks
-        behind = e.K_WORDS + 3 * num_buffers
-        table[:, e.K_WORDS + 2 : behind : 3] = self.capacities
+                table[core, t.K_FIRST], table[core, t.K_STOP] = mine[0], mine[-1] + 1
+        table[:, t.K_DST_FREE] = self.dst_banks
+        behind = t.K_WORDS + 3 * num_buffers
+        table[:, t.K_WORDS + 2 : behind : 3] = self.capacities
         table[:, behind:] = self.semaphores
         return table
 
     def _niu_table(self) -> np.ndarray:
-        table = np.zeros((4 * self.geometry.num_nodes, e.QUEUE_COLUMNS), np.int64)
-        table[:, [e.Q_HEAD, e.Q_TAIL, e.Q_LINKED]] = -1
+        table = np.zeros((4 * self.geometry.num_nodes, t.QUEUE_COLUMNS), np.int64)
+        table[:, [t.Q_HEAD, t.Q_TAIL, t.Q_LINKED]] = -1
         return table
 
     def _wait_table(self, reasons: int) -> np.ndarray:
-        table = np.zeros((len(self.threads), e.C_WAITS + reasons))
-        table[:, : e.C_WAITS] = -1.0
+        table = np.zeros((len(self.threads), t.C_WAITS + reasons))
+        table[:, : t.C_WAITS] = -1.0
         return table
 
     def _resource_table(self) -> np.ndarray:
@@ -263,55 +264,55 @@ class WorkloadBuilder:
         rates[10 * nodes : 11 * nodes] = costs.l1_read_bytes_per_cycle
         rates[11 * nodes : end] = costs.dram_read_bytes_per_cycle
         table = np.zeros((end + 1, 3))
-        table[:, e.R_BYTE_CYCLES] = 1.0 / rates
+        table[:, t.R_BYTE_CYCLES] = 1.0 / rates
         return table
 
-    def _first_events(self, state: e.State) -> None:
+    def _first_events(self, state: t.State) -> None:
         order = sorted(range(len(self.threads)), key=lambda i: self.threads[i].start)
         for place, thread in enumerate(order):
             state.heap[place, 0] = self.threads[thread].start
-            state.heap[place, 1] = e.RUN | thread << e.EVENT_BITS
-        state.counters[e.HEAP] = len(order)
+            state.heap[place, 1] = t.RUN | thread << t.EVENT_BITS
+        state.counters[t.HEAP] = len(order)
 
 
-def run_workload(builder: WorkloadBuilder) -> tuple[float, e.State]:
+def run_workload(builder: WorkloadBuilder) -> tuple[float, t.State]:
     """Run threads as they stand; cycles until the last end, and the tables."""
     state = builder.state()
-    e.run_events(state)
-    return float(state.resources[-1, e.R_FREE]), state
+    run_events(state)
+    return float(state.resources[-1, t.R_FREE]), state
 
 
 _LATENCIES = {
-    e.L_HOP: "hop_cycles",
-    e.L_NIU: "niu_cycles",
-    e.L_HEADER: "header_bytes",
-    e.L_L1_ACCESS: "l1_access_cycles",
-    e.L_DRAM_READ: "dram_read_cycles",
-    e.L_DRAM_WRITE: "dram_write_cycles",
-    e.L_WRITE_TAIL: "write_tail_cycles_per_byte",
-    e.L_RESPONSE_WINDOW: "response_window_packets",
-    e.L_WRITE_WINDOW: "write_window_packets",
-    e.L_RESERVE: "multicast_reserve_cycles",
-    e.L_RESERVE_HOP: "multicast_reserve_cycles_per_hop",
-    e.L_LINKED: "multicast_linked_cycles",
-    e.L_CB: "cb_operation_cycles",
-    e.L_CB_WAKE: "cb_wake_cycles",
-    e.L_SEMAPHORE: "semaphore_check_cycles",
-    e.L_SEMAPHORE_WAKE: "semaphore_wake_cycles",
-    e.L_BARRIER: "barrier_check_cycles",
-    e.L_BARRIER_WAKE: "barrier_wake_cycles",
-    e.L_ATOMIC: "atomic_cycles",
-    e.L_DST: "dst_handshake_cycles",
+    t.L_HOP: "hop_cycles",
+    t.L_NIU: "niu_cycles",
+    t.L_HEADER: "header_bytes",
+    t.L_L1_ACCESS: "l1_access_cycles",
+    t.L_DRAM_READ: "dram_read_cycles",
+    t.L_DRAM_WRITE: "dram_write_cycles",
+    t.L_WRITE_TAIL: "write_tail_cycles_per_byte",
+    t.L_RESPONSE_WINDOW: "response_window_packets",
+    t.L_WRITE_WINDOW: "write_window_packets",
+    t.L_RESERVE: "multicast_reserve_cycles",
+    t.L_RESERVE_HOP: "multicast_reserve_cycles_per_hop",
+    t.L_LINKED: "multicast_linked_cycles",
+    t.L_CB: "cb_operation_cycles",
+    t.L_CB_WAKE: "cb_wake_cycles",
+    t.L_SEMAPHORE: "semaphore_check_cycles",
+    t.L_SEMAPHORE_WAKE: "semaphore_wake_cycles",
+    t.L_BARRIER: "barrier_check_cycles",
+    t.L_BARRIER_WAKE: "barrier_wake_cycles",
+    t.L_ATOMIC: "atomic_cycles",
+    t.L_DST: "dst_handshake_cycles",
 }
 
 
 def _latencies(costs: CostTable) -> np.ndarray:
     """The costs that the event loop takes."""
-    table = np.zeros(e.NUM_LATENCIES)
+    table = np.zeros(t.NUM_LATENCIES)
     for column, name in _LATENCIES.items():
         table[column] = getattr(costs, name)
     slower = 1 / costs.dram_write_bytes_per_cycle - 1 / costs.dram_read_bytes_per_cycle
-    table[e.L_DRAM_WRITE_EXTRA] = slower
+    table[t.L_DRAM_WRITE_EXTRA] = slower
     return table
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from hypothesis import given, strategies
 from xdsl.parser import Parser
 from xdsl.utils.exceptions import ParseError, VerifyException
 
 from dialects.ttcore import ArgumentType, ArgumentTypeAttr
-from dialects.ttir import TTIR
+from dialects.ttir import TTIR, broadcast_shape
 from tests.support.ttir_reference import parse, ttir_context
 
 F = "tensor<2x4xf32>"
@@ -150,6 +152,18 @@ def test_round_trip(text: str) -> None:
 def test_every_op_has_a_valid_program() -> None:
     named = {f"{text.split(chr(34))[1]}" for text in VALID}
     assert {op_class.name for op_class in TTIR.operations} == named
+
+
+SHAPES = strategies.lists(strategies.sampled_from([1, 2, 3]), max_size=4)
+
+
+@given(SHAPES, SHAPES, SHAPES)
+def test_broadcast_shape_is_torch_s(a: list[int], b: list[int], c: list[int]) -> None:
+    try:
+        expected = tuple(torch.broadcast_shapes(a, b, c))
+    except RuntimeError:
+        expected = None
+    assert broadcast_shape(a, b, c) == expected
 
 
 def test_every_op_says_what_it_is() -> None:

@@ -274,6 +274,16 @@ def test_sound_program_has_no_faults() -> None:
     assert check_program(export_program(Applied(torch.relu), (X,))) == []
 
 
+def test_composite_ops_are_taken_apart() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return tf.hardswish(x) + tf.mse_loss(x, x + 1.0)
+
+    inputs = (X,)
+    imported = import_program(export_program(Applied(function), inputs))
+    (result,) = run_imported(imported, *inputs)
+    torch.testing.assert_close(result, function(*inputs), rtol=1e-4, atol=1e-5)
+
+
 def test_writes_in_place_become_values() -> None:
     def write(x: torch.Tensor) -> torch.Tensor:
         y = x.clone()

@@ -112,6 +112,4 @@ def matmul(
         fetch_w=fetch_w,
     )
     shapes = [(m, k), (k, n), (m, n)]
-    return launch_of(
-        text, [Tensor(data_format, (32 * a, 32 * b)) for a, b in shapes]
-    )
+    return launch_of(text, [Tensor(data_format, (32 * a, 32 * b)) for a, b in shapes])

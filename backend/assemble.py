@@ -1,0 +1,315 @@
+"""From a module of placed programs to one netlist: buffers, programs, runs.
+
+Programs that are the same up to what they are bound to are written once. A result
+takes the buffer of an earlier one of the same kind that nobody reads any more, so
+that equal layers bind equal buffers. Weight buffers of equal layers are one line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    FileLineColLoc,
+    Float32Type,
+    ModuleOp,
+    NameLoc,
+    StringAttr,
+    UnitAttr,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
+
+from backend.lower_program import lower_program
+from dialects import tensix, ttir
+from dialects.expr import Const
+from dialects.formats import DataFormat
+from dialects.grid import ProgramOp
+from dialects.recipe import Recipe, parameters_of
+from dialects.syntax import (
+    ExprAttr,
+    GlobalAttr,
+    GlobalsAttr,
+    ShapeAttr,
+    WordAttr,
+)
+from dialects.ttir.base import element_of, shape_of
+from passes.choose_grid import structure_key
+from passes.constants import argument_name, is_constant, recipe_of
+from passes.rewriting import flat_locations
+from passes.schedule import Schedule
+
+_INSTANCE = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    """A buffer to be: what the netlist states about it."""
+
+    name: str
+    data_format: DataFormat
+    shape: tuple[int, ...]
+    row_major: bool = False
+    role: str | None = None
+    recipe: str | None = None
+    last: int | None = None
+
+    def op(self) -> tensix.BufferOp:
+        """The operation that declares it."""
+        properties: dict[str, Attribute] = {
+            "sym_name": GlobalAttr(self.name),
+            "memory": WordAttr("dram"),
+            "data_format": WordAttr(self.data_format),
+            "shape": ShapeAttr(self.shape),
+        }
+        if self.last is not None:
+            properties["last"] = ExprAttr(Const(self.last))
+        if self.row_major:
+            properties["row_major"] = UnitAttr()
+        if self.role is not None:
+            properties["role"] = WordAttr(self.role)
+        if self.recipe is not None:
+            properties["recipe"] = StringAttr(self.recipe)
+        return tensix.BufferOp.create(properties=properties)
+
+
+def assemble_netlist(
+    module: ModuleOp, *, name: str, chip: str, weights_format: str = "bf16"
+) -> tensix.NetlistOp:
+    """Lower all programs of a module's one function and put the netlist together."""
+    (function,) = (op for op in module.ops if isinstance(op, FuncOp))
+    return _Assembler(function, DataFormat(weights_format)).netlist(name, chip)
+
+
+class _Assembler:
+    """Walks the programs in order, giving buffers to values and names to programs."""
+
+    def __init__(self, function: FuncOp, weights_format: DataFormat):
+        self.block = function.body.block
+        self.weights_format = weights_format
+        self.buffers: dict[SSAValue, _Buffer] = {}
+        self.declared: list[_Buffer] = []
+        self.weights: dict[tuple[str, DataFormat, bool], _Buffer] = {}
+        self.programs: dict[str, tensix.ProgramOp] = {}
+        self.runs: list[tensix.RunOp] = []
+        self.free: list[_Buffer] = []
+        self.names: set[str] = set()
+        self.outputs: dict[SSAValue, str] = {}
+
+    def netlist(self, name: str, chip: str) -> tensix.NetlistOp:
+        """Build the netlist."""
+        self._name_outputs()
+        for argument in self.block.args:
+            if not is_constant(argument):
+                self._input(argument)
+        programs = [op for op in self.block.ops if isinstance(op, ProgramOp)]
+        last_read = _last_reads(programs)
+        for number, program in enumerate(programs):
+            self._run(program)
+            for value in program.inputs:
+                if last_read[value] == number:
+                    self._release(value)
+        families = _families(list(self.weights.values()))
+        body = Block(
+            [
+                *(buffer.op() for buffer in (*self.declared, *families)),
+                *self.programs.values(),
+                *self.runs,
+            ]
+        )
+        return tensix.NetlistOp.create(
+            properties={
+                "sym_name": GlobalAttr(_legal(name)),
+                "version": ExprAttr(Const(1)),
+                "chip": StringAttr(chip),
+            },
+            regions=[Region(body)],
+        )
+
+    def _name_outputs(self) -> None:
+        last = self.block.last_op
+        assert isinstance(last, ReturnOp)
+        for number, value in enumerate(last.operands):
+            several = len(last.operands) > 1
+            self.outputs[value] = f"output_{number}" if several else "output"
+
+    # -- buffers -----------------------------------------------------------------
+
+    def _fresh(self, wanted: str) -> str:
+        name, number = _legal(wanted), 1
+        while name in self.names:
+            number += 1
+            name = f"{_legal(wanted)}_{number}"
+        self.names.add(name)
+        return name
+
+    def _declare(self, value: SSAValue, buffer: _Buffer) -> None:
+        self.buffers[value] = buffer
+        self.declared.append(buffer)
+
+    def _input(self, argument: BlockArgument) -> None:
+        data_format = _format_of(argument)
+        name = self._fresh(argument_name(argument))
+        row_major = data_format.is_integer
+        shape = _matrix(shape_of(argument))
+        self._declare(argument, _Buffer(name, data_format, shape, row_major, "input"))
+
+    def _result(self, value: SSAValue, program: ProgramOp) -> None:
+        shape, data_format = _matrix(shape_of(value)), _format_of(value)
+        if value in self.outputs:
+            name = self._fresh(self.outputs[value])
+            self._declare(value, _Buffer(name, data_format, shape, role="output"))
+            return
+        for buffer in self.free:
+            if (buffer.shape, buffer.data_format) == (shape, data_format):
+                self.free.remove(buffer)
+                self.buffers[value] = buffer
+                return
+        name = self._fresh(f"{program.sym_name.data}_out")
+        self._declare(value, _Buffer(name, data_format, shape))
+
+    def _release(self, value: SSAValue) -> None:
+        buffer = self.buffers.get(value)
+        if buffer is not None and buffer.role is None and buffer.recipe is None:
+            self.free.insert(0, buffer)
+
+    def _weight(self, value: SSAValue, wanted: DataFormat, row_major: bool) -> _Buffer:
+        recipe = recipe_of(value)
+        key = (str(recipe), wanted, row_major)
+        if key not in self.weights:
+            suffix = "_rows" if row_major else ""
+            name = self._fresh(_weight_name(recipe) + suffix)
+            self.weights[key] = _Buffer(
+                name, wanted, _matrix(shape_of(value)), row_major, recipe=str(recipe)
+            )
+        return self.weights[key]
+
+    # -- programs and runs -----------------------------------------------------------
+
+    def _run(self, program: ProgramOp) -> None:
+        schedule = Schedule(program)
+        streamed = {
+            value
+            for index in range(len(schedule.stages))
+            for value in schedule.weights_of(index)
+        }
+        tables = _tables(program)
+        bound = []
+        for argument, value in zip(
+            program.body.block.args, program.inputs, strict=True
+        ):
+            if not is_constant(value):
+                bound.append(self.buffers[value])
+                continue
+            own = _format_of(value)
+            narrow = argument in streamed and own is DataFormat.BF16
+            wanted = self.weights_format if narrow else own
+            bound.append(self._weight(value, wanted, argument in tables))
+        for value in program.outputs:
+            self._result(value, program)
+            bound.append(self.buffers[value])
+        properties = {
+            "program": GlobalAttr(self._program(program)),
+            "buffers": GlobalsAttr(tuple(buffer.name for buffer in bound)),
+        }
+        self.runs.append(tensix.RunOp.create(properties=properties))
+
+    def _program(self, program: ProgramOp) -> str:
+        key = structure_key(program)
+        if key not in self.programs:
+            name = self._fresh(program.sym_name.data)
+            source = describe_source(program)
+            self.programs[key] = lower_program(program, name, source)
+        return self.programs[key].sym_name.data
+
+
+def _tables(program: ProgramOp) -> set[SSAValue]:
+    """Operands whose rows are gathered: they are stored row by row."""
+    return {
+        op.weight
+        for op in program.body.block.walk()
+        if isinstance(op, ttir.EmbeddingOp)
+    }
+
+
+def _last_reads(programs: Sequence[ProgramOp]) -> dict[SSAValue, int]:
+    return {
+        value: number
+        for number, program in enumerate(programs)
+        for value in program.inputs
+    }
+
+
+def _format_of(value: SSAValue) -> DataFormat:
+    element = element_of(value)
+    if isinstance(element, BFloat16Type):
+        return DataFormat.BF16
+    return DataFormat.FP32 if isinstance(element, Float32Type) else DataFormat.INT32
+
+
+def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A buffer's shape has two dimensions at least."""
+    return shape if len(shape) > 1 else (1, *(shape or (1,)))
+
+
+def _legal(name: str) -> str:
+    """A name that may stand behind `@`: letters, digits, `_`, `.` and `$`."""
+    cleaned = re.sub(r"[^A-Za-z0-9_.$]", "_", name)
+    return cleaned if cleaned[:1].isalpha() or cleaned[:1] == "_" else f"_{cleaned}"
+
+
+def _weight_name(recipe: Recipe) -> str:
+    """`a.b.q_proj` for one parameter, `a.b.q_proj_k_proj` for several of a module."""
+    first, *others = (name.removesuffix(".weight") for name in parameters_of(recipe))
+    return "_".join([first, *(name.rpartition(".")[2] for name in others)])
+
+
+def _families(buffers: Iterable[_Buffer]) -> list[_Buffer]:
+    """Fold buffers that differ in one instance number, 0 to n, into one line."""
+    groups: dict[object, list[_Buffer]] = {}
+    for buffer in buffers:
+        assert buffer.recipe is not None
+        pattern = (_pattern(buffer.name), _pattern(buffer.recipe))
+        key = (*pattern, buffer.data_format, buffer.shape, buffer.row_major)
+        groups.setdefault(key, []).append(buffer)
+    folded = []
+    for key, members in groups.items():
+        numbers = sorted(int(_numbers(b.name)[0]) for b in members if _numbers(b.name))
+        if len(members) > 1 and numbers == list(range(len(members))):
+            name, recipe = key[0], key[1]  # type: ignore[index]
+            last = len(members) - 1
+            folded.append(replace(members[0], name=name, recipe=recipe, last=last))
+        else:
+            folded += members
+    return folded
+
+
+def _numbers(text: str) -> list[str]:
+    return _INSTANCE.findall(text)
+
+
+def _pattern(text: str) -> str:
+    """The text with its first instance number, wherever it stands, as `$`."""
+    numbers = _numbers(text)
+    if not numbers:
+        return text
+    first = re.escape(numbers[0])
+    return re.sub(rf"(?<=\.){first}(?=\.)", "$", text)
+
+
+def describe_source(op: Operation) -> str:
+    """Where an operation comes from: `model.layers.0.mlp llama.py:182 (+11)`."""
+    parts = flat_locations(op.location)
+    if not parts:
+        return ""
+    first = parts[0]
+    path = ""
+    if isinstance(first, NameLoc):
+        path, first = first.desc.data, first.location
+    if isinstance(first, FileLineColLoc):
+        file = first.filename.data.rpartition("/")[2]
+        path = f"{path} {file}:{first.line.data}".strip()
+    return f"{path} (+{len(parts) - 1})" if len(parts) > 1 else path

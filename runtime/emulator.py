@@ -1,0 +1,185 @@
+"""The emulator: loads a netlist and its weights, computes and times its runs.
+
+The netlist is all it knows. Buffers become sheets (float32 matrices of whole tiles),
+each program is prepared once for the tensors it is bound to, and a run is a call of
+the prepared program on sheets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dialects.chip import Chip, load_chip
+from dialects.errors import ForgeError, NetlistError
+from dialects.formats import TILE_EDGE, DataFormat
+from dialects.program import ProgramFacts, Tensor, tensor_of
+from dialects.recipe import evaluate, parse_recipe, substitute
+from dialects.tensix import BufferOp, NetlistOp, ProgramOp, RunOp
+from runtime.arithmetic.formats import quantize_host
+from runtime.expand import expand_program
+from runtime.launch import Launch
+from runtime.replay import Prepared, prepare
+
+
+@dataclass(frozen=True)
+class BoundBuffer:
+    """A buffer of the netlist, one instance of a family resolved."""
+
+    name: str
+    tensor: Tensor
+    role: str | None
+    recipe: str | None
+    instance: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run line: the program and the buffers bound to its parameters."""
+
+    program: str
+    buffers: tuple[str, ...]
+
+
+class Machine:
+    """A netlist read into tables: buffers, programs, runs, and launches on demand."""
+
+    def __init__(self, netlist: NetlistOp):
+        self.netlist = netlist
+        self.chip: Chip = load_chip(netlist.chip.data)
+        self.buffers: dict[str, BoundBuffer] = {}
+        self.programs: dict[str, ProgramFacts] = {}
+        self.runs: list[Run] = []
+        self._launches: dict[tuple[str, tuple[Tensor, ...]], Launch] = {}
+        for op in netlist.body.block.ops:
+            if isinstance(op, BufferOp):
+                self._add_buffer(op)
+            elif isinstance(op, ProgramOp):
+                self.programs[op.sym_name.data] = ProgramFacts(op, self.chip)
+            elif isinstance(op, RunOp):
+                self._add_run(op)
+
+    def _add_buffer(self, op: BufferOp) -> None:
+        count = 1 if op.last is None else op.last.value + 1
+        recipe = None if op.recipe is None else parse_recipe(op.recipe.data)
+        role = None if op.role is None else op.role.data
+        for instance in range(count):
+            name = op.sym_name.data.replace("$", str(instance))
+            own = None if recipe is None else str(substitute(recipe, instance))
+            self.buffers[name] = BoundBuffer(name, tensor_of(op), role, own, instance)
+
+    def _add_run(self, op: RunOp) -> None:
+        name = op.program.data
+        if name not in self.programs:
+            raise NetlistError(
+                f"@{name} is run, but there is no such program",
+                advice=f"there are {', '.join(self.programs)}",
+            )
+        for buffer in op.buffers.data:
+            if buffer not in self.buffers:
+                raise NetlistError(
+                    f"@{buffer} is bound by a run of @{name}, but not declared",
+                    advice="declare the buffer, or bind one that there is",
+                )
+        self.runs.append(Run(name, op.buffers.data))
+
+    def tensors(self, run: Run) -> tuple[Tensor, ...]:
+        """The tensors that a run binds, in the order of the parameters."""
+        return tuple(self.buffers[name].tensor for name in run.buffers)
+
+    def launch(self, run: Run) -> Launch:
+        """The expanded program of a run; runs alike share one."""
+        key = (run.program, self.tensors(run))
+        if key not in self._launches:
+            facts = self.programs[run.program]
+            self._launches[key] = expand_program(facts, key[1])
+        return self._launches[key]
+
+    def buffers_with_role(self, role: str) -> list[BoundBuffer]:
+        """Buffers by role, in the order of their lines."""
+        return [b for b in self.buffers.values() if b.role == role]
+
+
+class Emulator:
+    """Computes what comes out of a netlist."""
+
+    def __init__(self, netlist: NetlistOp, parameters: Mapping[str, np.ndarray]):
+        self.machine = Machine(netlist)
+        self.parameters = parameters
+        self.sheets: dict[str, np.ndarray] = {}
+        self._prepared: dict[tuple[str, tuple[Tensor, ...]], Prepared] = {}
+
+    def prepare(self) -> None:
+        """Trace and merge every program, make all weights. Done at most once."""
+        for run in self.machine.runs:
+            self._program(run)
+            for name in run.buffers:
+                self._sheet(name)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute all outputs, by buffer name, in the shapes of their buffers."""
+        for buffer in self.machine.buffers_with_role("input"):
+            if buffer.name not in inputs:
+                raise ForgeError(f"input @{buffer.name} is missing")
+            self._write(buffer, inputs[buffer.name])
+        for run in self.machine.runs:
+            self._program(run)([self._sheet(name) for name in run.buffers])
+        return {
+            buffer.name: self.read(buffer.name)
+            for buffer in self.machine.buffers_with_role("output")
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of a buffer, in its shape, without padding."""
+        tensor = self.machine.buffers[name].tensor
+        *leading, rows, columns = tensor.shape
+        sheet = self._sheet(name)
+        stacked = sheet.reshape(-1, _padded(rows), sheet.shape[1])
+        return stacked[:, :rows, :columns].reshape(*leading, rows, columns).copy()
+
+    def _program(self, run: Run) -> Prepared:
+        key = (run.program, self.machine.tensors(run))
+        if key not in self._prepared:
+            self._prepared[key] = prepare(self.machine.launch(run))
+        return self._prepared[key]
+
+    def _sheet(self, name: str) -> np.ndarray:
+        if name not in self.sheets:
+            buffer = self.machine.buffers[name]
+            shape = (buffer.tensor.tile_rows, buffer.tensor.tile_columns)
+            sheet = np.zeros((shape[0] * TILE_EDGE, shape[1] * TILE_EDGE), np.float32)
+            self.sheets[name] = sheet
+            if buffer.recipe is not None:
+                self._write(buffer, self._weight(buffer))
+        return self.sheets[name]
+
+    def _weight(self, buffer: BoundBuffer) -> np.ndarray:
+        assert buffer.recipe is not None
+        try:
+            return evaluate(parse_recipe(buffer.recipe), self.parameters)
+        except KeyError as error:
+            raise ForgeError(
+                f"parameter {error.args[0]!r} of buffer @{buffer.name} is not in the "
+                "weights file",
+                advice="compile again with weights",
+            ) from None
+
+    def _write(self, buffer: BoundBuffer, values: np.ndarray) -> None:
+        *leading, rows, columns = buffer.tensor.shape
+        count = int(np.prod(leading, dtype=np.int64))
+        if values.size != count * rows * columns:
+            raise ForgeError(
+                f"buffer @{buffer.name} takes {buffer.tensor.shape}, "
+                f"not {values.shape}"
+            )
+        sheet = self._sheet(buffer.name)
+        stacked = sheet.reshape(count, _padded(rows), sheet.shape[1])
+        stacked[:, :rows, :columns] = values.reshape(count, rows, columns)
+        if buffer.tensor.data_format not in (DataFormat.FP32, DataFormat.INT32):
+            quantize_host(sheet, buffer.tensor.data_format, out=sheet)
+
+
+def _padded(rows: int) -> int:
+    return -(-rows // TILE_EDGE) * TILE_EDGE

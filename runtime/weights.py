@@ -1,0 +1,83 @@
+"""Parameters out of a safetensors file, memory-mapped, as float32 or integers.
+
+The library's own reader wants torch for bf16; a file's layout is a JSON header and
+flat data (the format's published description), read here without copying.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dialects.errors import ForgeError
+from runtime.arithmetic.formats import bf16_to_float32
+
+_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": np.uint16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+
+
+class WeightsFile(Mapping[str, np.ndarray]):
+    """Parameters by name. A value is made float32 (or stays integer) when asked for.
+
+    Raises `ForgeError` where the file is cut short or is not a safetensors file.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8:
+                raise self._damaged(f"its header wants {length} bytes of {size}")
+            try:
+                header = json.loads(file.read(length))
+            except ValueError:
+                raise self._damaged("its header is not JSON") from None
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._start = 8 + length
+        self.metadata: dict[str, str] = header.pop("__metadata__", {})
+        self._entries: dict[str, dict] = header
+        end = max((e["data_offsets"][1] for e in header.values()), default=0)
+        if self._start + end > size:
+            raise self._damaged(f"{self._start + end} bytes are announced, {size} there")
+
+    def _damaged(self, why: str) -> ForgeError:
+        return ForgeError(
+            f"weights file {self.path} is damaged: {why}",
+            advice="compile again, or copy the file once more",
+        )
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a parameter."""
+        return tuple(self._entries[name]["shape"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        entry = self._entries[name]
+        begin, end = entry["data_offsets"]
+        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        count = (end - begin) // dtype.itemsize
+        raw = np.frombuffer(self._map, dtype, count, self._start + begin)
+        raw = raw.reshape(entry["shape"])
+        if entry["dtype"] == "BF16":
+            return bf16_to_float32(raw).reshape(entry["shape"])
+        return raw.astype(np.float32) if dtype.kind == "f" else raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
