@@ -77,11 +77,37 @@ class _Buffer:
 
 
 def assemble_netlist(
-    module: ModuleOp, *, name: str, chip: str, weights_format: str = "bf16"
+    module: ModuleOp,
+    *,
+    name: str,
+    chip: str,
+    weights_format: str = "bf16",
+    host_steps: tuple[str, ...] = (),
 ) -> tensix.NetlistOp:
-    """Lower all programs of a module's one function and put the netlist together."""
+    """Lower all programs of a module's one function and put the netlist together.
+
+    `host_steps` are what the host does with the inputs (first) and outputs (last) of
+    a language model: its tokenizer and the choice of the largest logit.
+    """
     (function,) = (op for op in module.ops if isinstance(op, FuncOp))
-    return _Assembler(function, DataFormat(weights_format)).netlist(name, chip)
+    assembler = _Assembler(function, DataFormat(weights_format))
+    netlist = assembler.netlist(name, chip)
+    if host_steps:
+        first, last = host_steps
+        runs = [op for op in netlist.body.block.ops if isinstance(op, tensix.RunOp)]
+        netlist.body.block.insert_op_before(_host(first, netlist, "input"), runs[0])
+        netlist.body.block.add_op(_host(last, netlist, "output"))
+    return netlist
+
+
+def _host(step: str, netlist: tensix.NetlistOp, role: str) -> tensix.HostOp:
+    names = tuple(
+        op.sym_name.data
+        for op in netlist.body.block.ops
+        if isinstance(op, tensix.BufferOp) and op.role == WordAttr(role)
+    )
+    properties = {"step": StringAttr(step), "buffers": GlobalsAttr(names)}
+    return tensix.HostOp.create(properties=properties)
 
 
 class _Assembler:

@@ -480,9 +480,11 @@ class _Lowering:
         room = max(1, self.capacity // max(plan.registers, 1))
         own = self._own(stage)
         outputs = any(v in self.schedule.outputs for v in stage.results)
+        number = self.schedule.stages.index(stage)
+        blocked = outputs or bool(self._streamed_names(number))
         steps = {}
         for axis in reversed(own):
-            size = self.axes[axis].block if outputs else self.axes[axis].part
+            size = self.axes[axis].block if blocked else self.axes[axis].part
             steps[axis] = min(room, size)
             room = max(1, room // steps[axis])
         if outputs and plan.accumulators:
@@ -577,10 +579,10 @@ class _Lowering:
         tiles = _product_of(steps.values())
         section = self._section(stage, plan, tiles, [], [])
         own = self._own(stage)
-        if not any(v in self.schedule.outputs for v in stage.results):
+        names = self._streamed_names(number)
+        if not names and not any(v in self.schedule.outputs for v in stage.results):
             return self._nest(own, section, steps)
         finer = {a: s for a, s in steps.items() if s < self.axes[a].block}
-        names = self._streamed_names(number)
         body = Body()
         for name in names:
             body.wait(name)

@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError, VerifyException
+from xdsl.utils.mlir_lexer import MLIRTokenKind
 
 from dialects.errors import FaultsError, ForgeError, NetlistError
 from dialects.tensix import NetlistOp, Tensix
@@ -77,6 +78,11 @@ class NetlistParser(Parser):
             op.location = FileLineColLoc(self._path, IntAttr(line), IntAttr(column))
         return op
 
+    def require_end(self) -> None:
+        """Raise `ParseError` where text follows."""
+        if self._current_token.kind is not MLIRTokenKind.EOF:
+            self.raise_error("nothing may follow the netlist's last `}`")
+
 
 def line_of(op: Operation) -> str | None:
     """Where an operation stands, `netlist.mlir:41`; None where nobody noted it."""
@@ -94,8 +100,10 @@ def parse_netlist(text: str, *, path: str = "netlist.mlir") -> NetlistOp:
     """
     context = Context()
     context.load_dialect(Tensix)
+    parser = NetlistParser(context, text, path)
     try:
-        op = NetlistParser(context, text, path).parse_op()
+        op = parser.parse_op()
+        parser.require_end()
     except ParseError as error:
         raise _syntax_error(error, text, path) from None
     faults = list(_verifier_faults(op))

@@ -8,7 +8,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.syntax import ExprAttr, LocalAttr, NumberAttr, PointAttr, WordAttr
 
-FILLS = ("value", "causal", "row_scaler", "pad")
+FILLS = ("value", "causal", "row_scaler", "pad", "columns")
 
 
 class _PagesOp(IRDLOperation):
@@ -185,20 +185,28 @@ class FillOp(IRDLOperation):
     `value v`: every element. `row_scaler v`: v in the first row of each face, the
     scaler of a reduction. `causal v`: v where the column lies behind the row, else
     0; the block's axes are then (row, column). `pad v`: v behind the operand's true
-    extent, the rest stays.
+    extent, the rest stays. `columns v inside u extent n`: u, but v from column n of
+    the last tile on; the last axis of the block counts columns.
     """
 
     name = "tensix.fill"
     buffer = prop_def(LocalAttr)
     pattern = prop_def(WordAttr)
     value = prop_def(NumberAttr)
-    assembly_format = "$buffer $pattern $value attr-dict"
+    inside = opt_prop_def(NumberAttr)
+    extent = opt_prop_def(ExprAttr)
+    assembly_format = (
+        "$buffer $pattern $value (`inside` $inside^)? (`extent` $extent^)? attr-dict"
+    )
 
     def verify_(self) -> None:
         if self.pattern.data not in FILLS:
             raise VerifyException(
                 f"fill pattern '{self.pattern}' is not one of {', '.join(FILLS)}"
             )
+        stated = (self.inside is not None, self.extent is not None)
+        if stated != (self.pattern.data == "columns",) * 2:
+            raise VerifyException("`inside` and `extent` belong to the pattern columns")
 
 
 OPERATIONS = [

@@ -21,5 +21,11 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "recognize-attention": _loader("recognize_attention", "RecognizeAttentionPass"),
     "recognize-silu": _loader("recognize_silu", "RecognizeSiluPass"),
     "fold-constants": _loader("fold_constants", "FoldConstantsPass"),
+    "merge-projections": _loader("merge_projections", "MergeProjectionsPass"),
+    "form-programs": _loader("form_programs", "FormProgramsPass"),
+    "insert-padding": _loader("insert_padding", "InsertPaddingPass"),
+    "form-stages": _loader("form_stages", "FormStagesPass"),
+    "choose-grid": _loader("choose_grid", "ChooseGridPass"),
+    "insert-multicast": _loader("insert_multicast", "InsertMulticastPass"),
 }
 """Pipeline name -> what loads the pass; it imports late, so that tools start fast."""

@@ -84,17 +84,24 @@ def _place(
         inner = tuple(a for a in axes.real(op.input) if a not in own)
         stages.append(_Stage("reduce", own, inner))
         _pull_product(op, stages, home)
-    elif last < 0 or stages[last].axes != own or _is_alone(stages[last]):
-        top = len(stages) - 1
-        if not (
-            top >= max(last, 0)
-            and stages[top].kind == "elementwise"
-            and stages[top].axes == own
-        ):
-            stages.append(_Stage("elementwise", own))
+    elif last >= 0 and stages[last].axes == own and not _is_alone(stages[last]):
+        if not _needed_again(op, last, home):
+            return last
+        stages.append(_Stage("elementwise", own))
     else:
-        return last
+        top = len(stages) - 1
+        joins = top > last and stages[top].kind == "elementwise"
+        if not (joins and stages[top].axes == own):
+            stages.append(_Stage("elementwise", own))
     return len(stages) - 1
+
+
+def _needed_again(op: Operation, stage: int, home: dict[SSAValue, int]) -> bool:
+    """Whether the operation would overwrite in Dst what others need as well."""
+    return any(
+        home.get(value) == stage and any(use.operation is not op for use in value.uses)
+        for value in op.operands
+    )
 
 
 def _is_alone(stage: _Stage) -> bool:

@@ -68,9 +68,19 @@ class Schedule:
 
     @property
     def parallel(self) -> tuple[str, ...]:
-        """Axes that all results have: those that cores may share out."""
+        """Axes that cores may share out: all results have them, no stage reduces them."""
         first, *rest = (self.axes.real(value) for value in self.outputs)
-        return tuple(axis for axis in first if all(axis in other for other in rest))
+        reduced = {
+            axis
+            for stage in self.stages
+            for axis in stage.over.data
+            if axis not in self.axes.real(stage.results[0])
+        }
+        return tuple(
+            axis
+            for axis in first
+            if axis not in reduced and all(axis in other for other in rest)
+        )
 
     def _outer_axes(self) -> tuple[str, ...]:
         value = self.outputs[0]

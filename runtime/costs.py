@@ -41,6 +41,7 @@ class CostTable:
     atomic_issue_cycles: float
     l1_load_cycles: float
     store_word_cycles: float
+    zeros_bytes: float
     cb_operation_cycles: float
     cb_wake_cycles: float
     semaphore_check_cycles: float

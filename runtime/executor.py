@@ -81,6 +81,7 @@ class _Tiles:
                     int(column),
                     i.extent,
                     self.values[before] if before >= 0 else None,
+                    inside=i.inside,
                 )
                 for row, column, before in zip(i.rows, i.columns, old, strict=True)
             ]

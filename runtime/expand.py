@@ -384,6 +384,12 @@ def _fill(expander: _Expander, op: movement.FillOp, site: int) -> Step:
             shape = expander.by_parameter[buffer.operand].shape
             rows, columns = (expander.index(walk, buffer, e) for e in buffer.map)
             return rows, columns, (shape[-2], shape[-1])
+        if pattern == "columns":
+            assert op.extent is not None
+            axis = buffer.axes[-1]
+            last = expander.facts.axes[axis].extent - 1
+            ends = (expander.index(walk, buffer, Name(axis)) == last).astype(np.int64)
+            return ends, np.zeros_like(ends), (0, op.extent.value)
         if pattern != "causal":
             zeros = np.zeros(sizes, np.int64)
             return zeros, zeros, (0, 0)
@@ -405,6 +411,7 @@ def _fill(expander: _Expander, op: movement.FillOp, site: int) -> Step:
                 rows.reshape(-1),
                 columns.reshape(-1),
                 extent,
+                0.0 if op.inside is None else op.inside.data,
             )
         )
 

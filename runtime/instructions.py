@@ -118,6 +118,8 @@ class Fill(Instruction):
 
     `rows` and `columns` are the tile coordinates of each slot: for `causal` of the
     query and key tile, for `pad` in the operand; `extent` its true rows and columns.
+    For `columns`, `rows` is 1 in the last tile of the axis and `extent` holds how many
+    columns of it are real; those, and all other tiles, get `inside`.
     """
 
     cb: int
@@ -127,6 +129,7 @@ class Fill(Instruction):
     rows: np.ndarray
     columns: np.ndarray
     extent: tuple[int, int]
+    inside: float = 0.0
 
 
 @dataclass(slots=True)

@@ -117,6 +117,8 @@ def fill_tile(
     column: int,
     extent: tuple[int, int],
     old: np.ndarray | None = None,
+    *,
+    inside: float = 0.0,
 ) -> np.ndarray:
     """A tile as the data-movement processor fills it (see `tensix.fill`)."""
     number = np.float32(value)
@@ -125,6 +127,11 @@ def fill_tile(
     if pattern == "row_scaler":
         tile = np.zeros((TILE, TILE), np.float32)
         tile[::16] = number
+        return tile
+    if pattern == "columns":
+        real = extent[1] if row else TILE
+        tile = np.full((TILE, TILE), inside, np.float32)
+        tile[:, real:] = number
         return tile
     rows = (np.arange(TILE) + row * TILE)[:, None]
     columns = (np.arange(TILE) + column * TILE)[None, :]

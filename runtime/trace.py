@@ -243,13 +243,13 @@ class _Recorder:
         )
 
     def _constant(self, i: ins.Fill, row: int, column: int) -> int:
-        offset = np.sign(column - row) if i.pattern == "causal" else 0
-        key = (i.pattern, i.value, int(offset))
+        place = {"causal": int(np.sign(column - row)), "columns": row}
+        key = (i.pattern, i.value, i.inside, i.extent, place.get(i.pattern, 0))
         if key not in self.constant_numbers:
             number = int(self._new(1)[0])
             self.constant_numbers[key] = number
             self.constants[number] = fill_tile(
-                i.pattern, i.value, row, column, i.extent
+                i.pattern, i.value, row, column, i.extent, inside=i.inside
             )
         return self.constant_numbers[key]
 

@@ -1,10 +1,27 @@
 """`forge check`: what of a model forge cannot compile, all at once."""
 
 from forge.arguments import require_at_least
-from forge.errors import ForgeError
+from forge.console import show_table, step
 
 
 def run_check(model: str, *, seq_len: int, json: bool) -> None:
     """Prints unsupported operations with shape, count, source line and advice."""
     require_at_least(1, "--seq-len", value=seq_len)
-    raise ForgeError("not built yet")
+    with step("loading torch"):
+        from forge.frontends.huggingface import ROOT, load_causal_lm, wrap_causal_lm
+        from forge.frontends.torch_export import check_program, export_program
+    with step(f"exporting {model}"):
+        loaded = load_causal_lm(model, no_weights=True)
+        module, inputs = wrap_causal_lm(loaded.module, seq_len)
+        found = check_program(export_program(module, inputs), root=ROOT)
+    if not found and not json:
+        print(f"{model}: every operation is supported")
+        return
+    rows = [
+        (f.op, "x".join(map(str, f.shape)), f.count, f.location, f.advice)
+        for f in found
+    ]
+    columns = ("operation", "shape", "count", "where", "what to do")
+    show_table(f"{model}: not supported", columns, rows, json=json)
+    if found:
+        raise SystemExit(1)

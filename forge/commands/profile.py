@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from forge.errors import ForgeError
+from forge.console import show_table, step
+from forge.errors import UsageError
+from forge.reports import show_profile
 
 
 def run_profile(
@@ -14,4 +16,47 @@ def run_profile(
     json: bool,
 ) -> None:
     """Times the netlist in `folder` and prints cycles per program and per resource."""
-    raise ForgeError("not built yet")
+    from dialects.checks import require_sound
+    from dialects.netlist_text import read_netlist
+    from runtime.emulator import Machine
+
+    if scalars:
+        raise UsageError(
+            f"the netlist has no run-time scalar {', '.join(scalars)}",
+            advice="leave --set out",
+        )
+    path = folder if folder.is_file() else folder / "netlist.mlir"
+    if not path.is_file():
+        raise UsageError(
+            f"there is no netlist in {folder}",
+            advice="compile one with `forge compile MODEL -o FOLDER`",
+        )
+    netlist = read_netlist(path)
+    with step("timing"):
+        from forge.profile import profile_machine
+
+        machine = Machine(netlist)
+        require_sound(netlist, machine.chip)
+        profile = profile_machine(machine)
+    if program is None:
+        show_profile(profile, title=str(folder), json=json)
+        return
+    found = [p for p in profile.programs if p.name == program]
+    if not found:
+        raise UsageError(
+            f"there is no program '{program}'",
+            advice=f"there are {', '.join(p.name for p in profile.programs)}",
+        )
+    rows = [
+        (
+            str(kernel.core),
+            kernel.kernel,
+            kernel.processor,
+            round(kernel.busy_cycles),
+            round(kernel.end),
+            ", ".join(f"{why} {round(n)}" for why, n in kernel.waiting.items()),
+        )
+        for kernel in found[0].timing.kernels
+    ]
+    columns = ("core", "kernel", "processor", "busy", "end", "waiting for")
+    show_table(f"{program}: {found[0].cycles:,.0f} cycles", columns, rows, json=json)

@@ -1,6 +1,6 @@
 """The time engine: how many cycles a launch takes, and where they go."""
 
-from runtime.timing.launch_timing import time_launch
+from runtime.timing.launch_timing import time_launch, warm_up
 from runtime.timing.result import (
     KernelTiming,
     LaunchTiming,
@@ -16,4 +16,5 @@ __all__ = [
     "TraceEvent",
     "time_launch",
     "time_sequence",
+    "warm_up",
 ]

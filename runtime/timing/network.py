@@ -45,7 +45,7 @@ def occupy(s, resource, time, wire):
 
 @inner
 def hold(s, p, wait):
-    """A packet is held up: so is its place in the window of its t.NIU."""
+    """A packet is held up: so is its place in the window of its NIU."""
     niu, sequence = s.packets[p, t.P_NIU], s.packets[p, t.P_SEQUENCE]
     if s.niu[niu, t.Q_SEQUENCE] - sequence < t.WINDOW_SLOTS:
         s.window[niu, sequence % t.WINDOW_SLOTS] += wait
@@ -53,7 +53,7 @@ def hold(s, p, wait):
 
 @inner
 def arrive(s, p, now):
-    """A read request arrives at its memory: fetch the data, hand them to the t.NIU."""
+    """A read request arrives at its memory: fetch the data, hand them to the NIU."""
     nodes = s.sizes.nodes
     packet = s.packets[p]
     bank = packet[t.P_BANK]
@@ -68,7 +68,7 @@ def arrive(s, p, now):
 
 @inner
 def ready(s, p, now):
-    """A packet joins the queue of its t.NIU."""
+    """A packet joins the queue of its NIU."""
     niu = s.packets[p, t.P_NIU]
     queue = s.niu[niu]
     if queue[t.Q_HEAD] < 0:
@@ -194,7 +194,8 @@ def branch(s, p, node, now):
     head = start + s.cost[t.L_HOP]
     spread(s, p, node, head)
     if s.trees[node, t.N_CORE] != t.NO_RECEIVER:
-        resource = 8 * nodes + s.packets[p, t.P_NOC] * nodes + link_end(s, link)
+        resource = t.SINKS * nodes + s.packets[p, t.P_NOC] * nodes
+        resource += link_end(s, link)
         occupy(s, resource, head, wire)
         subject = p | node << t.SUBJECT_BITS
         landed = s.resources[resource, t.R_FREE] + s.cost[t.L_NIU]

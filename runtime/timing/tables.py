@@ -19,7 +19,13 @@ COMPILER_OPTIONS: dict[str, Any] = {
 }
 """Nothing is allocated, and no division checks for zero."""
 
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **COMPILER_OPTIONS)
+_INNER_OPTIONS = {
+    **COMPILER_OPTIONS,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+
+inner = njit(**_INNER_OPTIONS)
 """Compiles a function that only compiled code calls."""
 
 # Micro-operations: code and five arguments; cycles stand in a table of their own.

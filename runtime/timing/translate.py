@@ -160,15 +160,17 @@ class _Writer:
         self.risc.add(t.WRITE_BARRIER)
 
     def fill(self, op: ins.Fill) -> None:
-        """Stores of one word each; a pad writes only what lies outside."""
-        size = self.launch.circular_buffers[op.cb].data_format.tile_bytes
-        elements = TILE_ELEMENTS * op.slots.size
-        if op.pattern == "pad":
-            elements = _elements_outside(op)
-        words = -(-size * elements // (4 * TILE_ELEMENTS))
-        if op.pattern == "row_scaler":
-            words += 4 * FACE_EDGE * size // (4 * TILE_ELEMENTS) * op.slots.size
-        self.risc.add(t.DELAY, cycles=words * self.costs.store_word_cycles)
+        """Zeros are copied from a block of zeros in L1, the rest is stored by word."""
+        tile_bytes = self.launch.circular_buffers[op.cb].data_format.tile_bytes
+        zero_tiles, elements = _filled(op)
+        words = -(-tile_bytes * elements // (4 * TILE_ELEMENTS))
+        copies = zero_tiles * -(-tile_bytes // int(self.costs.zeros_bytes))
+        cycles = words * self.costs.store_word_cycles
+        if copies:
+            cycles += copies * self.costs.read_issue_cycles
+            cycles += self.costs.l1_access_cycles + 4 * self.costs.niu_cycles
+            cycles += self.costs.barrier_wake_cycles
+        self.risc.add(t.DELAY, cycles=cycles)
 
     def multicast(self, op: ins.MulticastWrite) -> None:
         size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
@@ -236,6 +238,21 @@ class _Writer:
 
     def pack_tiles(self, op: ins.PackTiles) -> None:
         self.pack.add(t.DELAY, cycles=self.compute.pack(op))
+
+
+def _filled(op: ins.Fill) -> tuple[int, int]:
+    """Tiles that are cleared, and elements that are stored one by one."""
+    tiles = op.slots.size
+    if op.pattern == "pad":
+        return 0, _elements_outside(op)
+    if op.pattern == "row_scaler":
+        return tiles, 4 * FACE_EDGE * tiles
+    if op.pattern == "causal":
+        masked = int((op.columns > op.rows).sum())
+        diagonal = int((op.columns == op.rows).sum())
+        half = TILE_EDGE * (TILE_EDGE - 1) // 2
+        return tiles - masked, masked * TILE_ELEMENTS + diagonal * half
+    return (tiles, 0) if op.value == 0 else (0, tiles * TILE_ELEMENTS)
 
 
 def _elements_outside(op: ins.Fill) -> int:

@@ -255,14 +255,17 @@ class WorkloadBuilder:
     def _resource_table(self) -> np.ndarray:
         """Cycles for a byte at links, NIUs out and in, L1 read-outs and channels."""
         nodes, costs = self.geometry.num_nodes, self.costs
-        end = 11 * nodes + len(self.geometry.dram_nodes)
+        end = t.CHANNELS * nodes + len(self.geometry.dram_nodes)
         rates = np.ones(end + 1)
-        rates[: 4 * nodes] = costs.link_bytes_per_cycle
-        rates[4 * nodes : 6 * nodes] = costs.responder_bytes_per_cycle
-        rates[6 * nodes : 8 * nodes] = costs.initiator_bytes_per_cycle
-        rates[8 * nodes : 10 * nodes] = costs.sink_bytes_per_cycle
-        rates[10 * nodes : 11 * nodes] = costs.l1_read_bytes_per_cycle
-        rates[11 * nodes : end] = costs.dram_read_bytes_per_cycle
+        for first, stop, rate in (
+            (t.LINKS, t.NIUS, costs.link_bytes_per_cycle),
+            (t.NIUS, t.NIUS + 2, costs.responder_bytes_per_cycle),
+            (t.NIUS + 2, t.SINKS, costs.initiator_bytes_per_cycle),
+            (t.SINKS, t.L1S, costs.sink_bytes_per_cycle),
+            (t.L1S, t.CHANNELS, costs.l1_read_bytes_per_cycle),
+        ):
+            rates[first * nodes : stop * nodes] = rate
+        rates[t.CHANNELS * nodes : end] = costs.dram_read_bytes_per_cycle
         table = np.zeros((end + 1, 3))
         table[:, t.R_BYTE_CYCLES] = 1.0 / rates
         return table

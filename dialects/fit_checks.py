@@ -1,0 +1,211 @@
+"""What a run must fulfil: operands that the maps reach, and room in L1 and DRAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from xdsl.ir import Operation
+
+from dialects.allocation import (
+    Place,
+    allocate_buffers,
+    bound_by_name,
+    circular_buffer_bytes,
+    l1_tensors,
+    page_bytes,
+)
+from dialects.bindings import Bindings
+from dialects.chip import Chip
+from dialects.errors import CapacityError, ForgeError
+from dialects.expr import Expr, Value
+from dialects.kernel_counts import TRANSFER_OPS
+from dialects.netlist_text import line_of
+from dialects.program import CircularBuffer, ProgramFacts, Tensor
+from dialects.program_checks import fault
+from dialects.syntax import LocalAttr
+from dialects.tensix import IfOp, RunOp
+
+KIB = 1024
+
+
+def check_maps(
+    runs: Sequence[RunOp], facts: Mapping[str, ProgramFacts], bindings: Bindings
+) -> Iterator[ForgeError]:
+    """Every map stays inside the buffers that runs bind."""
+    seen: set[tuple[str, tuple[Tensor, ...]]] = set()
+    for run in runs:
+        own = facts[run.program.data]
+        key = (run.program.data, bindings.tensors(run))
+        if key in seen:
+            continue
+        seen.add(key)
+        tensors = bound_by_name(own, key[1])
+        names = dict(zip(tensors, run.buffers.data, strict=True))
+        for buffer in own.circular_buffers.values():
+            if buffer.operand is None:
+                continue
+            bound = names[buffer.operand]
+            tensor = tensors[buffer.operand]
+            yield from _layout(run, buffer, bound, tensor)
+            if not _is_guarded(own, buffer):
+                yield from _reach(own, buffer, bound, tensor, run)
+
+
+def _layout(
+    run: RunOp, buffer: CircularBuffer, bound: str, tensor: Tensor
+) -> Iterator[ForgeError]:
+    if buffer.rows == tensor.row_major:
+        return
+    has, wants = ("rows", "tiles") if tensor.row_major else ("tiles", "rows")
+    yield fault(
+        run,
+        f"@{bound} lies in {has}, but %{buffer.name} moves {wants} of it",
+        limit=f"{line_of(buffer.op)}",
+        advice=f"write or remove `row_major` at @{bound}, or `rows` at %{buffer.name}",
+    )
+
+
+def _is_guarded(facts: ProgramFacts, buffer: CircularBuffer) -> bool:
+    """Whether transfers stand under conditions on axes, which narrow their ranges."""
+    return any(
+        _condition_names(op) - {"x", "y"}
+        for op in facts.walk()
+        if type(op) in TRANSFER_OPS
+        and op.properties["buffer"] == LocalAttr(buffer.name)
+    )
+
+
+def _condition_names(op: Operation) -> frozenset[str]:
+    names, parent = frozenset[str](), op.parent_op()
+    while parent is not None:
+        if isinstance(parent, IfOp):
+            names |= parent.condition.data.names()
+        parent = parent.parent_op()
+    return names
+
+
+def _reach(
+    facts: ProgramFacts,
+    buffer: CircularBuffer,
+    bound: str,
+    tensor: Tensor,
+    run: RunOp,
+) -> Iterator[ForgeError]:
+    limits = (tensor.tile_rows, tensor.tile_columns)
+    for what, entry, limit in zip(
+        ("row", "column"), buffer.map[-2:], limits, strict=True
+    ):
+        reach = None if isinstance(entry, str) else _extremes(facts, entry)
+        if reach is not None and (reach[0] < 0 or reach[1] >= limit):
+            wrong = reach[0] if reach[0] < 0 else reach[1]
+            yield fault(
+                buffer.op,
+                f"the map of %{buffer.name} reaches tile {what} {wrong} of @{bound}, "
+                f"which {line_of(run)} binds to %{buffer.operand}",
+                limit=f"0 to {limit - 1} ({'x'.join(map(str, tensor.shape))} elements)",
+                value=f"{what} `{entry}` runs from {reach[0]} to {reach[1]}",
+                advice="make the axis extent, the map and the buffer's shape agree",
+            )
+
+
+def _extremes(facts: ProgramFacts, entry: Expr) -> tuple[int, int] | None:
+    """Least and greatest value over all axes and cores; None where it needs ranges."""
+    names = sorted(entry.names())
+    if any("." in name for name in names):
+        return None
+    extents = {name: axis.extent for name, axis in facts.axes.items()}
+    extents |= {"x": facts.grid.x, "y": facts.grid.y}
+    env: dict[str, Value] = {}
+    for place, name in enumerate(names):
+        view = [1] * len(names)
+        view[place] = extents[name]
+        env[name] = np.arange(extents[name]).reshape(view)
+    values = np.asarray(entry.evaluate(env))
+    return int(values.min()), int(values.max())
+
+
+def check_fit(
+    runs: Sequence[RunOp],
+    facts: Mapping[str, ProgramFacts],
+    bindings: Bindings,
+    chip: Chip,
+) -> Iterator[ForgeError]:
+    """Buffers are aligned, and fit into DRAM and, with circular buffers, into L1."""
+    yield from _alignment(bindings, chip)
+    places = allocate_buffers(bindings.netlist, chip)
+    yield from _dram(bindings, places, chip)
+    blamed: set[str] = set()
+    for run in runs:
+        name = run.program.data
+        if name in blamed:
+            continue
+        found = _l1(run, facts[name], bindings, places)
+        if found is not None:
+            blamed.add(name)
+            yield found
+
+
+def _alignment(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
+    for op in bindings.buffer_ops:
+        tensor = next(b.tensor for b in bindings.buffers.values() if b.op is op)
+        unit = chip.dram_alignment_bytes
+        if tensor.row_major and page_bytes(tensor) % unit:
+            yield fault(
+                op,
+                f"a row of {op.sym_name} does not end on the alignment of DRAM",
+                limit=f"a multiple of {unit} bytes",
+                value=f"{page_bytes(tensor)} bytes",
+                advice="pad the rows, or store the buffer tiled",
+            )
+
+
+def _dram(
+    bindings: Bindings, places: Mapping[str, Place], chip: Chip
+) -> Iterator[ForgeError]:
+    own = {n: p for n, p in places.items() if p.memory == "dram"}
+    top = max((p.address + p.num_bytes for p in own.values()), default=0)
+    if top > chip.dram_bank_bytes:
+        largest = max(own, key=lambda name: own[name].num_bytes)
+        yield fault(
+            bindings.buffers[largest].op,
+            "the buffers do not fit into DRAM",
+            limit=f"{chip.dram_bank_bytes >> 20} MiB in each of "
+            f"{chip.num_dram_banks} banks",
+            value=f"{-(-top >> 20)} MiB in the fullest bank",
+            advice="store weights as bfp8_b or bfp4_b; the largest buffer is "
+            f"@{largest}",
+            kind=CapacityError,
+        )
+
+
+def _l1(
+    run: RunOp,
+    facts: ProgramFacts,
+    bindings: Bindings,
+    places: Mapping[str, Place],
+) -> ForgeError | None:
+    chip = facts.chip
+    sizes = circular_buffer_bytes(facts, bound_by_name(facts, bindings.tensors(run)))
+    circular = sum(map(chip.aligned, sizes.values()))
+    bottom = min(
+        (r.address for r in l1_tensors(run, bindings, places)), default=chip.l1_bytes
+    )
+    tensors = chip.l1_bytes - bottom
+    if circular + tensors <= chip.l1_usable_bytes:
+        return None
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
+    shown = ", ".join(f"%{name} {_kib(sizes[name])}" for name in largest)
+    return fault(
+        facts.op,
+        f"program @{facts.name} does not fit into L1 where {line_of(run)} runs it",
+        limit=f"{_kib(chip.l1_usable_bytes)} on each core",
+        value=f"{_kib(circular)} of circular buffers (largest: {shown}) and "
+        f"{_kib(tensors)} of L1 tensors",
+        advice="make blocks or depths smaller, or spread the axes over more cores",
+        kind=CapacityError,
+    )
+
+
+def _kib(num_bytes: int) -> str:
+    return f"{-(-num_bytes // KIB):,} KiB"

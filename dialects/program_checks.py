@@ -1,0 +1,262 @@
+"""What a program's text must fulfil before anything is derived from it: its names.
+
+Every name that stands in a block, a map, a condition or an instruction exists, and
+nothing is declared twice. Each check yields all its faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from xdsl.ir import Operation
+
+from dialects.chip import Chip
+from dialects.errors import CapacityError, ForgeError, NetlistError
+from dialects.expr import Expr
+from dialects.netlist_text import line_of
+from dialects.syntax import AxesAttr, ExprAttr, LocalAttr, MapAttr, PointAttr
+from dialects.tensix import (
+    AxisOp,
+    CircularBufferOp,
+    ForOp,
+    KernelOp,
+    MulticastOp,
+    ProgramOp,
+    SemaphoreOp,
+)
+
+AXIS_PROPERTIES = ("start", "size", "stop")
+
+
+def fault(
+    op: Operation,
+    message: str,
+    *,
+    limit: object = None,
+    value: object = None,
+    advice: str | None = None,
+    kind: type[ForgeError] = NetlistError,
+) -> ForgeError:
+    """A fault at the line of an operation."""
+    return kind(message, limit=limit, value=value, advice=advice, location=line_of(op))
+
+
+@dataclass
+class Names:
+    """What a program declares, by kind, and the faults of declaring."""
+
+    op: ProgramOp
+    axes: dict[str, Operation] = field(default_factory=dict)
+    buffers: dict[str, Operation] = field(default_factory=dict)
+    multicasts: dict[str, Operation] = field(default_factory=dict)
+    semaphores: dict[str, Operation] = field(default_factory=dict)
+    kernels: dict[str, Operation] = field(default_factory=dict)
+    faults: list[ForgeError] = field(default_factory=list)
+
+    @property
+    def program(self) -> str:
+        """`@name` of the program."""
+        return f"@{self.op.sym_name.data}"
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters."""
+        return [name for _, name in self.op.parameters.data]
+
+    @property
+    def in_expressions(self) -> set[str]:
+        """Names that may stand in an expression."""
+        suffixed = {f"{a}.{what}" for a in self.axes for what in AXIS_PROPERTIES}
+        return {"x", "y", *self.axes, *suffixed}
+
+
+def read_names(op: ProgramOp) -> Names:
+    """Collect the declarations of a program; a second one is a fault."""
+    names = Names(op)
+    tables = {
+        AxisOp: ("axis", names.axes),
+        CircularBufferOp: ("circular buffer", names.buffers),
+        MulticastOp: ("multicast", names.multicasts),
+        SemaphoreOp: ("semaphore", names.semaphores),
+        KernelOp: ("kernel", names.kernels),
+    }
+    for inner in op.body.block.ops:
+        entry = tables.get(type(inner))
+        if entry is None:
+            names.faults.append(
+                fault(inner, f"'{inner.name}' does not belong directly into a program")
+            )
+            continue
+        what, table = entry
+        name = inner.properties["sym_name"].data  # type: ignore[attr-defined]
+        if name in table:
+            names.faults.append(
+                fault(
+                    inner,
+                    f"{what} '{name}' of {names.program} is declared twice",
+                    value=f"first in {line_of(table[name])}",
+                    advice="rename one of them",
+                )
+            )
+        table.setdefault(name, inner)
+    for cast in names.multicasts:
+        for suffix in ("ready", "valid"):
+            names.semaphores[f"{cast}.{suffix}"] = names.multicasts[cast]
+    return names
+
+
+def check_names(op: ProgramOp, chip: Chip) -> list[ForgeError]:
+    """All faults in the names of a program."""
+    names = read_names(op)
+    return [
+        *names.faults,
+        *_parameters(names),
+        *_grid(names, chip),
+        *_processors(names),
+        *(f for b in names.buffers.values() for f in _buffer(names, b)),
+        *(f for m in names.multicasts.values() for f in _multicast(names, m)),
+        *(f for k in names.kernels.values() for f in _kernel(names, k)),
+    ]
+
+
+def _parameters(names: Names) -> Iterator[ForgeError]:
+    for name in sorted(set(names.parameters)):
+        if names.parameters.count(name) > 1:
+            yield fault(
+                names.op,
+                f"parameter %{name} of {names.program} is declared twice",
+                advice="give each parameter a name of its own",
+            )
+
+
+def _grid(names: Names, chip: Chip) -> Iterator[ForgeError]:
+    """Axes may be spread over the columns, rows or cores that the chip has."""
+    limits = {"x": chip.grid.x, "y": chip.grid.y, "xy": chip.num_cores}
+    for op in names.axes.values():
+        assert isinstance(op, AxisOp)
+        if op.over is None or op.cores is None:
+            continue
+        stride = 1 if op.stride is None else op.stride.value
+        span, limit = op.cores.value * stride, limits[op.over.data]
+        if span > limit:
+            yield fault(
+                op,
+                f"axis {op.sym_name} of {names.program} is spread off the chip's grid",
+                limit=f"{limit} over {op.over} on {chip.name} "
+                f"({chip.grid.x}x{chip.grid.y} cores)",
+                value=span,
+                advice=f"lower the {op.cores} behind `over {op.over}`",
+                kind=CapacityError,
+            )
+
+
+def _processors(names: Names) -> Iterator[ForgeError]:
+    taken: dict[str, Operation] = {}
+    for op in names.kernels.values():
+        assert isinstance(op, KernelOp)
+        processor = op.processor.data
+        if processor in taken:
+            yield fault(
+                op,
+                f"kernel {op.sym_name} of {names.program} wants {processor}, which "
+                "another kernel has",
+                value=f"first in {line_of(taken[processor])}",
+                advice="a core has one each of riscv0, riscv1 and trisc",
+            )
+        taken.setdefault(processor, op)
+
+
+def _missing(
+    names: Names, op: Operation, what: str, name: str, known: Iterable[str]
+) -> ForgeError:
+    listed = ", ".join(known)
+    return fault(
+        op,
+        f"{name} is not {what} of {names.program}",
+        advice=f"there are {listed}" if listed else f"declare {name} in the program",
+    )
+
+
+def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
+    assert isinstance(op, CircularBufferOp)
+    for entry in op.block.data:
+        axis, _, kind = entry.partition(".")
+        if axis not in names.axes or kind not in ("", "part"):
+            yield _missing(names, op, "an axis", f"'{entry}'", names.axes)
+    if op.operand is not None and op.operand.data not in names.parameters:
+        known = [f"%{name}" for name in names.parameters]
+        yield _missing(names, op, "a parameter", str(op.operand), known)
+    if op.map is not None:
+        yield from _map(names, op, op.map)
+
+
+def _map(
+    names: Names, op: CircularBufferOp, index_map: MapAttr
+) -> Iterator[ForgeError]:
+    if len(index_map.data) < 2:
+        yield fault(
+            op,
+            f"the map {index_map} of {op.sym_name} has {len(index_map.data)} entries",
+            limit="a row and a column",
+            advice="write 0 for what does not vary, as in [0, k]",
+        )
+    for entry in index_map.data:
+        if not isinstance(entry, str):
+            yield from _expression(names, op, entry)
+        elif entry not in names.buffers:
+            known = [f"%{name}" for name in names.buffers]
+            yield _missing(names, op, "a circular buffer", f"%{entry}", known)
+        elif op.rows is None:
+            yield fault(
+                op,
+                f"%{entry} stands in the map of {op.sym_name}, which reads tiles",
+                advice="write `rows` before `of`: a gather reads rows",
+            )
+
+
+def _expression(names: Names, op: Operation, expr: Expr) -> Iterator[ForgeError]:
+    for name in sorted(expr.names() - names.in_expressions):
+        known = ["x", "y", *names.axes, "and `.start`, `.size`, `.stop` of an axis"]
+        yield _missing(names, op, "an axis or a coordinate", f"'{name}'", known)
+
+
+def _multicast(names: Names, op: Operation) -> Iterator[ForgeError]:
+    assert isinstance(op, MulticastOp)
+    if op.buffer.data not in names.buffers:
+        known = [f"%{name}" for name in names.buffers]
+        yield _missing(names, op, "a circular buffer", str(op.buffer), known)
+    for expr in op.master.data:
+        yield from _expression(names, op, expr)
+
+
+def _kernel(names: Names, kernel: Operation) -> Iterator[ForgeError]:
+    for op in kernel.walk():
+        if op is kernel:
+            continue
+        if isinstance(op, ForOp) and op.axis.data not in names.axes:
+            yield _missing(names, op, "an axis", f"'{op.axis}'", names.axes)
+        for name, attr in op.properties.items():
+            yield from _property(names, op, name, attr)
+
+
+def _property(
+    names: Names, op: Operation, name: str, attr: object
+) -> Iterator[ForgeError]:
+    if isinstance(attr, LocalAttr):
+        tables = {
+            "multicast": ("a multicast", names.multicasts),
+            "semaphore": ("a semaphore", names.semaphores),
+        }
+        what, table = tables.get(name, ("a circular buffer", names.buffers))
+        if attr.data not in table:
+            yield _missing(names, op, what, str(attr), [f"%{key}" for key in table])
+    elif isinstance(attr, AxesAttr):
+        for axis in attr.data:
+            if axis not in names.axes:
+                yield _missing(names, op, "an axis", f"'{axis}'", names.axes)
+    elif isinstance(attr, ExprAttr):
+        yield from _expression(names, op, attr.data)
+    elif isinstance(attr, PointAttr):
+        for expr in attr.data:
+            yield from _expression(names, op, expr)

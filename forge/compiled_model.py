@@ -1,0 +1,180 @@
+"""A compiled model: callable on tensors, with its netlist and its predicted cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dialects.netlist_text import print_netlist
+from dialects.recipe import parameters_of, parse_recipe
+from dialects.tensix import NetlistOp
+from forge.artifact import CausalLMInfo, Manifest, save_artifact
+from forge.errors import UsageError
+from runtime.emulator import BoundBuffer, Emulator, Machine
+from runtime.weights import WeightsFile
+
+if TYPE_CHECKING:
+    import torch
+
+    from forge.profile import Profile
+
+Values = Mapping[str, "torch.Tensor"] | WeightsFile | None
+
+
+class CompiledModel:
+    """A netlist with the values of its parameters.
+
+    Call it with the model's inputs, as torch tensors or numpy arrays in the order of
+    the netlist's input buffers; it returns a torch tensor, or a tuple of them.
+    """
+
+    def __init__(
+        self,
+        netlist: NetlistOp,
+        values: Values,
+        *,
+        causal_lm: CausalLMInfo | None = None,
+        name: str | None = None,
+    ):
+        self.netlist = netlist
+        self.causal_lm = causal_lm
+        self.name = name or netlist.sym_name.data
+        self._values = values
+        self._cached_profile: Profile | None = None
+
+    # -- computing -------------------------------------------------------------------
+
+    @cached_property
+    def emulator(self) -> Emulator:
+        """The emulator with this netlist; programs are prepared at the first call."""
+        if not self.has_weights:
+            raise UsageError(
+                f"'{self.name}' was compiled without weights: it can be timed, not run",
+                advice="compile it again without --no-weights",
+            )
+        values = self._values
+        parameters = values if isinstance(values, WeightsFile) else _Arrays(values)
+        return Emulator(self.netlist, parameters)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the values of all parameters are there."""
+        if self._values is None:
+            return False
+        if isinstance(self._values, WeightsFile):
+            return True
+        return not any(value.is_meta for value in self._values.values())
+
+    def __call__(self, *inputs: Any) -> Any:
+        import torch
+
+        buffers = self.machine.buffers_with_role("input")
+        if len(inputs) != len(buffers):
+            raise UsageError(
+                f"'{self.name}' takes {len(buffers)} inputs "
+                f"({', '.join(b.name for b in buffers)}), not {len(inputs)}"
+            )
+        given = {b.name: _array(v) for b, v in zip(buffers, inputs, strict=True)}
+        results = [
+            torch.from_numpy(array) for array in self.emulator.run(given).values()
+        ]
+        return results[0] if len(results) == 1 else tuple(results)
+
+    # -- looking ---------------------------------------------------------------------
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The netlist read into tables."""
+        return Machine(self.netlist)
+
+    def netlist_text(self) -> str:
+        """The netlist with its derived facts as comments."""
+        from dialects.netlist_notes import notes
+
+        cycles = {p.name: p.cycles for p in self.profile().programs}
+        facts = notes(self.netlist, self.machine.chip, cycles)
+        return print_netlist(self.netlist, facts)
+
+    def profile(self) -> Profile:
+        """Predicted cycles, bytes and L1 of every program and of the whole."""
+        from forge.profile import profile_machine
+
+        if self._cached_profile is None:
+            self._cached_profile = profile_machine(self.machine)
+        return self._cached_profile
+
+    # -- saving ----------------------------------------------------------------------
+
+    def save(self, folder: Path | str, *, tokenizer: Any = None) -> None:
+        """Write the artefact: netlist, weights, manifest. Whole or not at all."""
+        save_artifact(self, Path(folder), tokenizer)
+
+    def write_weights(self, path: Path) -> None:
+        """Write the parameters that the netlist's recipes name."""
+        from safetensors.torch import save_file
+
+        values = self._values
+        assert values is not None and not isinstance(values, WeightsFile)
+        needed = {
+            name
+            for buffer in self.machine.buffers.values()
+            if buffer.recipe is not None
+            for name in parameters_of(parse_recipe(buffer.recipe))
+        }
+        tensors = {name: values[name].detach().contiguous() for name in sorted(needed)}
+        save_file(tensors, str(path))
+
+    def manifest(
+        self, *, weights_sha256: str | None, weights_bytes: int | None
+    ) -> Manifest:
+        """What the artefact says about itself."""
+        profile = self.profile()
+        return Manifest(
+            name=self.name,
+            chip=self.machine.chip.name,
+            inputs=_describe(self.machine.buffers_with_role("input")),
+            outputs=_describe(self.machine.buffers_with_role("output")),
+            causal_lm=self.causal_lm,
+            cycles={p.name: round(p.cycles) for p in profile.programs},
+            total_cycles=round(profile.total_cycles),
+            weights_sha256=weights_sha256,
+            weights_bytes=weights_bytes,
+        )
+
+
+class _Arrays(Mapping[str, np.ndarray]):
+    """Torch tensors seen as float32 or integer arrays, converted when asked for."""
+
+    def __init__(self, values: Mapping[str, torch.Tensor] | None):
+        self._values = values or {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return _array(self._values[name])
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    detached = value.detach()
+    return (detached.float() if detached.is_floating_point() else detached).numpy()
+
+
+def _describe(buffers: Sequence[BoundBuffer]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        {
+            "name": b.name,
+            "shape": list(b.tensor.shape),
+            "format": b.tensor.data_format.value,
+        }
+        for b in buffers
+    )

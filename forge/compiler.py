@@ -1,0 +1,144 @@
+"""The way in: from a PyTorch module to a compiled model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from backend.assemble import assemble_netlist
+from dialects.chip import load_chip
+from dialects.formats import DataFormat
+from forge.artifact import CausalLMInfo
+from forge.compiled_model import CompiledModel
+from forge.console import Step
+from forge.errors import UsageError
+from forge.frontends.huggingface import import_causal_lm, load_causal_lm
+from forge.frontends.torch_export import Imported, export_program, import_program
+from passes.context import CompileContext
+from passes.pipeline import dump_to, run_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WEIGHTS_FORMATS = ("bf16", "bfp8_b", "bfp4_b")
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What a compile can be told. `disabled` names passes of `passes.pipeline`."""
+
+    chip: str = "n150"
+    weights_format: str = "bf16"
+    disabled: tuple[str, ...] = ()
+    dump_ir: Path | None = None
+
+    def __post_init__(self) -> None:
+        load_chip(self.chip)
+        if self.weights_format not in WEIGHTS_FORMATS:
+            raise UsageError(
+                f"weights format '{self.weights_format}' is not supported",
+                advice=f"use one of {', '.join(WEIGHTS_FORMATS)}",
+            )
+
+
+def compile(  # noqa: A001 - the public name is forge.compile
+    module: torch.nn.Module,
+    sample_inputs: Sequence[torch.Tensor],
+    *,
+    chip: str = "n150",
+    weights_format: str = "bf16",
+    disable: Sequence[str] = (),
+    dump_ir: Path | str | None = None,
+    name: str | None = None,
+) -> CompiledModel:
+    """Compile a module for the shapes of its sample inputs.
+
+    `disable` names optional passes; `dump_ir` is a folder for the module after each
+    pass. Raises `ForgeError`: unsupported operations (all at once), what does not fit.
+    """
+    options = CompileOptions(
+        chip,
+        weights_format,
+        tuple(disable),
+        None if dump_ir is None else Path(dump_ir),
+    )
+    title = name or type(module).__name__
+    program = export_program(module.eval(), tuple(sample_inputs))
+    return compile_imported(import_program(program, name=title), title, options)
+
+
+def compile_imported(
+    imported: Imported,
+    name: str,
+    options: CompileOptions,
+    *,
+    causal_lm: CausalLMInfo | None = None,
+) -> CompiledModel:
+    """Run the pipeline on an imported module and assemble its netlist."""
+    context = CompileContext(values=dict(imported.values))
+    observe = None if options.dump_ir is None else dump_to(options.dump_ir)
+    run_pipeline(
+        context,
+        imported.module,
+        chip=options.chip,
+        weights_format=options.weights_format,
+        disabled=options.disabled,
+        observe=observe,
+    )
+    netlist = assemble_netlist(
+        imported.module,
+        name=name,
+        chip=options.chip,
+        weights_format=DataFormat(options.weights_format),
+        host_steps=() if causal_lm is None else ("tokenize", "argmax"),
+    )
+    return CompiledModel(netlist, context.values, causal_lm=causal_lm)
+
+
+def compile_causal_lm(
+    source: str,
+    *,
+    seq_len: int,
+    options: CompileOptions,
+    with_weights: bool = True,
+    random_weights: bool = False,
+    progress: Step | None = None,
+) -> tuple[CompiledModel, Any]:
+    """Compile a causal language model; also return its tokenizer, if it has one.
+
+    `source` is a folder, a GGUF file, a package that ships one, or a hub name.
+    """
+
+    def note(text: str) -> None:
+        if progress is not None:
+            progress.update(text)
+
+    note("loading the model")
+    loaded = load_causal_lm(
+        source, random_weights=random_weights, no_weights=not with_weights
+    )
+    note("torch.export")
+    imported = import_causal_lm(loaded.module, seq_len=seq_len, name="main")
+    note("compiling")
+    info = CausalLMInfo(seq_len, _stop_tokens(loaded.module, loaded.config))
+    name = _model_name(source, loaded.config)
+    model = compile_imported(imported, name, options, causal_lm=info)
+    return model, loaded.tokenizer
+
+
+def _stop_tokens(module: Any, config: Any) -> tuple[int, ...]:
+    generation = getattr(module, "generation_config", None)
+    found = getattr(generation, "eos_token_id", None)
+    if found is None:
+        found = getattr(config, "eos_token_id", None)
+    if found is None:
+        return ()
+    return tuple(found) if isinstance(found, list | tuple) else (int(found),)
+
+
+def _model_name(source: str, config: Any) -> str:
+    stem = Path(source).stem if Path(source).exists() else source.rsplit("/", 1)[-1]
+    return stem or str(getattr(config, "model_type", "model"))

@@ -1,0 +1,254 @@
+"""Whole launches: hand-computed times, waits, hazards, and what an engineer tries."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from dialects.chip import Core
+from dialects.errors import HazardError
+from dialects.formats import DataFormat
+from dialects.program import Tensor
+from runtime.costs import load_costs
+from runtime.timing import KernelTiming, LaunchTiming, time_launch, time_sequence
+from tests.runtime.timing.programs import launch_of, matmul
+
+COSTS = load_costs()
+BF16 = DataFormat.BF16
+
+READ_ONE = """
+program @read (in %a) fidelity LoFi dst bf16 {
+  axis m 1
+  cb %a [m] of %a [m, 0]
+  kernel reader on riscv1 noc 0 {
+    cb_reserve_back %a
+    noc_async_read %a
+    noc_async_read_barrier
+    cb_push_back %a
+  }
+}
+"""
+
+
+ORIGIN = Core(0, 0)
+
+
+def kernel(timing: LaunchTiming, processor: str, core: Core = ORIGIN) -> KernelTiming:
+    """The timing of one processor."""
+    return next(
+        k for k in timing.kernels if k.processor == processor and k.core == core
+    )
+
+
+def test_one_read_by_hand():
+    """Bank 0 lies at (0, 11), core (0, 0) at (1, 1): there and back are 22 hops."""
+    timing = time_launch(launch_of(READ_ONE, [Tensor(BF16, (32, 32))]))
+    begin = COSTS.riscv1_start_cycles + COSTS.cb_operation_cycles
+    network = 22 * COSTS.hop_cycles + 4 * COSTS.niu_cycles
+    memory = COSTS.dram_read_cycles + 2080 / COSTS.dram_read_bytes_per_cycle
+    end = begin + network + memory + COSTS.barrier_wake_cycles
+    end += COSTS.cb_operation_cycles
+    assert timing.cycles == pytest.approx(end)
+    reader = kernel(timing, "riscv1")
+    waited = end - begin - COSTS.paged_read_issue_cycles - COSTS.cb_operation_cycles
+    assert reader.waiting == {"read barrier": pytest.approx(waited)}
+    assert reader.busy_cycles == pytest.approx(
+        reader.end - reader.begin - reader.waiting["read barrier"]
+    )
+    assert timing.dram_read_bytes == timing.noc_bytes == 2048
+    assert timing.channel_bytes == (2080, *[0] * 11)
+    assert sum(timing.link_bytes.values()) % 2080 == 0
+
+
+def test_one_core_matmul_by_hand():
+    """2 x 4 output tiles, 4 K blocks of 2: math is what the study's formula says."""
+    timing = time_launch(matmul(2, 8, 4, k_block=2))
+    tile = 2 * COSTS.matmul_phase_cycles + COSTS.matmul_tile_cycles
+    block = 2 * 8 * tile + 8 * COSTS.matmul_output_cycles
+    math = kernel(timing, "trisc.math")
+    assert math.busy_cycles == pytest.approx(4 * block + 2 * COSTS.dst_handshake_cycles)
+    assert math.fpu_cycles == timing.fpu_busy_cycles == 8 * 8 * 32
+    pack = kernel(timing, "trisc.pack")
+    handshakes = 2 * COSTS.cb_operation_cycles + 2 * COSTS.dst_handshake_cycles
+    assert pack.busy_cycles == pytest.approx(8 * 32 + handshakes)
+    unpack = kernel(timing, "trisc.unpack")
+    streamed = (8 + COSTS.stationary_reload * 2) * 2048 / COSTS.unpack_bytes_per_cycle
+    block = 2 * streamed + 8 * COSTS.matmul_output_cycles
+    handshakes = 4 * 4 * COSTS.cb_operation_cycles
+    assert unpack.busy_cycles == pytest.approx(4 * block + handshakes)
+    assert timing.num_transfers == 16 + 32 + 8
+    assert timing.dram_read_bytes == 48 * 2048
+    assert timing.dram_written_bytes == 8 * 2048
+
+
+def test_times_of_a_thread_add_up():
+    timing = time_launch(matmul(8, 8, 8, rows=4, columns=4, multicast=True))
+    for each in timing.kernels:
+        total = each.busy_cycles + sum(each.waiting.values())
+        assert total == pytest.approx(each.end - each.begin)
+        assert each.busy_cycles > 0
+        assert each.end <= timing.cycles
+
+
+def test_a_compute_bound_matmul_doubles_with_its_phases():
+    fast = replace(COSTS, unpack_bytes_per_cycle=1e9, matmul_output_cycles=1e-9)
+    shape = {"k_block": 8, "data_format": DataFormat.BFP4_B}
+    times = [
+        time_launch(matmul(2, 256, 4, fidelity=name, **shape), fast).cycles
+        for name in ("HiFi2", "HiFi4")
+    ]
+    assert times[1] / times[0] == pytest.approx(2, rel=0.1)
+
+
+def test_fewer_bits_move_and_unpack_faster():
+    times = [
+        time_launch(matmul(2, 64, 4, k_block=4, data_format=f)).cycles
+        for f in (DataFormat.BFP4_B, DataFormat.BFP8_B, BF16, DataFormat.FP32)
+    ]
+    assert times == sorted(times)
+    assert times[0] < 0.6 * times[-1]
+
+
+def test_twice_the_dram_bandwidth_halves_one_core_on_one_bank():
+    text = READ_ONE.replace("axis m 1", "axis m 512").replace("[m, 0]", "[m * 12, 0]")
+    launch = launch_of(text, [Tensor(BF16, (32 * 12 * 512, 32))])
+    double = replace(COSTS, dram_read_bytes_per_cycle=44.7, sink_bytes_per_cycle=63)
+    double = replace(double, responder_bytes_per_cycle=60, link_bytes_per_cycle=63)
+    ratio = time_launch(launch).cycles / time_launch(launch, double).cycles
+    assert ratio == pytest.approx(2, rel=0.05)
+
+
+def test_multicast_beats_reading_the_same_tiles_by_all():
+    shape = {"rows": 8, "columns": 8, "k_block": 2}
+    alone = time_launch(matmul(16, 16, 16, **shape))
+    shared = time_launch(matmul(16, 16, 16, multicast=True, **shape))
+    assert shared.dram_read_bytes == alone.dram_read_bytes / 8
+    assert shared.cycles < 0.6 * alone.cycles
+
+
+def test_receivers_wait_for_their_master():
+    timing = time_launch(matmul(4, 16, 4, rows=4, columns=4, multicast=True))
+    waiting = kernel(timing, "riscv1", Core(3, 3)).waiting
+    assert waiting["semaphore row.valid"] > 1000
+    master = kernel(timing, "riscv1", Core(0, 3))
+    assert master.waiting.keys() <= {"cb a", "read barrier", "semaphore row.ready"}
+    assert master.waiting["read barrier"] > 1000
+
+
+def test_a_full_dst_does_not_overlap_math_and_pack():
+    text = """
+program @copy (in %a, out %c) fidelity LoFi dst bf16 FULL {
+  axis m 64 block 4
+  cb %a [m.part] of %a [m, 0]
+  cb %c [m.part] of %c [m, 0]
+  kernel reader on riscv1 noc 0 {
+    cb_reserve_back %a
+    noc_async_read %a
+    noc_async_read_barrier
+    cb_push_back %a
+  }
+  kernel compute on trisc {
+    cb_wait_front %a
+    cb_reserve_back %c
+    for m {
+      tile_regs_acquire
+      copy_tiles %a [m] -> dst[0]
+      exp_tile dst[0] [m]
+      tile_regs_commit
+      tile_regs_wait
+      pack_tiles dst[0] [m] -> %c
+      tile_regs_release
+    }
+    cb_push_back %c
+  }
+}
+"""
+    tensors = [Tensor(BF16, (2048, 32)), Tensor(DataFormat.FP32, (2048, 32))]
+    half = time_launch(launch_of(text.replace("FULL", ""), tensors))
+    full = time_launch(launch_of(text.replace("FULL", "full_sync"), tensors))
+    assert full.cycles - half.cycles > 14 * 4 * 64
+    assert "dst" in kernel(full, "trisc.math").waiting
+
+
+def test_a_missing_push_names_who_waits_for_what():
+    text = READ_ONE.replace(
+        "cb_push_back %a\n  }", "}\n  kernel compute on trisc { cb_wait_front %a }"
+    )
+    with pytest.raises(HazardError) as error:
+        time_launch(launch_of(text, [Tensor(BF16, (32, 32))]))
+    assert (
+        "compute (trisc.unpack) on (0,0) waits for 1 pages of cb a, 0 are there"
+        in str(error.value)
+    )
+
+
+def test_a_missing_signal_names_the_semaphore():
+    text = """
+program @wait (in %a) fidelity LoFi dst bf16 {
+  axis m 2 over x 2
+  semaphore %go initial 0
+  kernel reader on riscv1 noc 0 {
+    if x > 0 { noc_semaphore_inc %go at (0, 0), 1 }
+    if x == 0 { noc_semaphore_wait %go, 2 }
+  }
+}
+"""
+    with pytest.raises(HazardError) as error:
+        time_launch(launch_of(text, [Tensor(BF16, (64, 32))]))
+    assert "waits for semaphore go to be 2, it is 1" in str(error.value)
+
+
+def test_a_trace_lists_every_instruction_in_order():
+    launch = matmul(2, 4, 2)
+    timing = time_launch(launch, trace=True)
+    reader = timing.kernels[0]
+    events = [event for event in timing.trace if event.thread == 0]
+    assert len(events) == len(launch.streams[Core(0, 0)][0].instructions)
+    assert events[0].begin == reader.begin
+    assert events[-1].end == pytest.approx(reader.end)
+    for before, after in pairwise(events):
+        assert before.begin <= before.end <= after.begin + 1e-6
+    assert time_launch(launch).trace == ()
+
+
+def test_equal_launches_take_equal_time():
+    launch = matmul(8, 8, 8, rows=4, columns=4, multicast=True)
+    assert time_launch(launch) == time_launch(launch)
+
+
+def test_a_sequence_adds_the_gaps_between():
+    timing = time_launch(matmul(1, 1, 1))
+    gap = COSTS.op_to_op_gap_cycles
+    assert time_sequence([timing] * 3) == pytest.approx(3 * timing.cycles + 2 * gap)
+    assert time_sequence([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("fill", "words"),
+    [("value 1", 512 * 6), ("causal -1", 3 * 512 + 2 * 248), ("row_scaler 1", 6 * 32)],
+)
+def test_a_fill_stores_what_is_not_zero(fill, words):
+    text = """
+program @fill (in %a) fidelity LoFi dst bf16 {
+  axis m 2
+  axis n 3
+  cb %a [m, n] format bf16
+  kernel reader on riscv1 noc 0 {
+    cb_reserve_back %a
+    fill %a FILL
+    cb_push_back %a
+  }
+}
+"""
+    tensors = [Tensor(BF16, (32, 32))]
+    one = launch_of(text.replace("FILL", fill), tensors)
+    zero = launch_of(text.replace("FILL", "value 0"), tensors)
+    copies = {"value 1": 0, "causal -1": 3, "row_scaler 1": 6}[fill]
+    copying = time_launch(zero).cycles - COSTS.riscv1_start_cycles
+    copying -= (
+        2 * COSTS.cb_operation_cycles + (6 - copies) * 4 * COSTS.read_issue_cycles
+    )
+    stored = time_launch(one).cycles - COSTS.riscv1_start_cycles
+    stored -= 2 * COSTS.cb_operation_cycles
+    expected = words * COSTS.store_word_cycles + (copying if copies else 0)
+    assert stored == pytest.approx(expected)
