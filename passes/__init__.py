@@ -21,6 +21,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "recognize-attention": _loader("recognize_attention", "RecognizeAttentionPass"),
     "recognize-silu": _loader("recognize_silu", "RecognizeSiluPass"),
     "fold-constants": _loader("fold_constants", "FoldConstantsPass"),
+    "hoist-permutes": _loader("hoist_permutes", "HoistPermutesPass"),
     "merge-projections": _loader("merge_projections", "MergeProjectionsPass"),
     "form-programs": _loader("form_programs", "FormProgramsPass"),
     "insert-padding": _loader("insert_padding", "InsertPaddingPass"),

@@ -32,7 +32,14 @@ from passes.constants import is_constant
 from passes.patterns import elementwise_partner, single_user
 from passes.program_bodies import write
 from passes.rewriting import fused_location
-from passes.views import CutsTileError, View, is_view, repeat_interleave, view_of, whole
+from passes.views import (
+    CutsTileError,
+    View,
+    aligned_view,
+    is_view,
+    repeat_interleave,
+    whole,
+)
 
 MAX_NORM_TILES = 192
 """Tiles of a row (K) up to which a norm is computed inside its consumer: the raw and
@@ -242,7 +249,7 @@ class _Builder:
 
     def _argument(self, outer: SSAValue, repeat: int) -> _Argument:
         try:
-            view = whole(outer) if is_constant(outer) else view_of(outer)
+            view = whole(outer) if is_constant(outer) else aligned_view(outer)
         except CutsTileError as error:
             raise PassFailedException(
                 f"{self.members[0].name}: {error}; the operand "

@@ -17,6 +17,7 @@ from passes.ttir_pipeline import TTIR_PIPELINE
 PIPELINE: tuple[str, ...] = (
     # What: from the model's operations to the chip's.
     *TTIR_PIPELINE,
+    "hoist-permutes",
     "merge-projections",
     # Where: programs, their loops, their cores, who multicasts.
     "form-programs",

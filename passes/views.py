@@ -84,6 +84,20 @@ def view_of(value: SSAValue) -> View:
     return whole(value)
 
 
+def aligned_view(value: SSAValue) -> View:
+    """The same, with tiles along the last two dimensions and nowhere else."""
+    view = view_of(value)
+    last = len(view.dims) - 2
+    for place, dim in enumerate(view.dims):
+        wanted = TILE_EDGE if place >= last else 1
+        if dim.size != 1 and dim.granule != wanted:
+            raise CutsTileError(
+                f"dimension {place} of {'x'.join(str(d.size) for d in view.dims)} "
+                "would have to be moved between tiles"
+            )
+    return view
+
+
 def whole(value: SSAValue) -> View:
     """The view of a tensor as it is."""
     shape = shape_of(value)

@@ -61,6 +61,7 @@ class CostTable:
     write_tail_cycles_per_byte: float
     response_window_packets: float
     write_window_packets: float
+    blocked_write_factor: float
     multicast_reserve_cycles: float
     multicast_reserve_cycles_per_hop: float
     multicast_linked_cycles: float

@@ -22,7 +22,8 @@ from runtime.semantics import (
     sfpu,
     spread,
 )
-from runtime.walker import ZERO, Walker
+from runtime.walk_state import ZERO
+from runtime.walker import Walker
 
 
 def execute(launch: Launch, memory: Sequence[np.ndarray]) -> None:
@@ -60,9 +61,7 @@ class _Tiles:
         columns = self.launch.tensors[parameter].tile_columns
         row, column = divmod(int(tile), columns)
         sheet = self.memory[parameter]
-        return sheet[
-            row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE
-        ]
+        return sheet[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
 
     def leaf(self, parameter: int, tiles: np.ndarray) -> np.ndarray:
         return self._add([self._place(parameter, tile) for tile in tiles])

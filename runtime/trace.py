@@ -18,7 +18,8 @@ import numpy as np
 from runtime import instructions as ins
 from runtime.launch import Launch
 from runtime.semantics import fill_tile
-from runtime.walker import ZERO, Walker
+from runtime.walk_state import ZERO
+from runtime.walker import Walker
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 At each resource (NIU, link, L1 read-out, DRAM channel) a packet waits until it is free
 and occupies it for its bytes, while the head goes on at once. A NIU sends in order, and
-stops when the packet `window` places ahead is still held up in the network.
+stops when the packet `window` places ahead is still held up in the network. Writes
+share one virtual channel: one that had to wait keeps others from its link for longer.
 """
 
 from __future__ import annotations
@@ -141,8 +142,11 @@ def hop(s, p, now):
         eject(s, p, now)
         return
     start = occupy(s, link, now, wire)
-    if start > now:
+    if start > now + t.LEAST_WAIT:
         hold(s, p, start - now)
+        if packet[t.P_KIND] == t.WRITTEN:
+            occupied = wire * s.resources[link, t.R_BYTE_CYCLES]
+            s.resources[link, t.R_FREE] += occupied * s.cost[t.L_BLOCKED_WRITE]
     tail = max(s.times[p, t.F_TAIL], s.resources[link, t.R_FREE])
     s.times[p, t.F_TAIL] = tail + s.cost[t.L_HOP]
     packet[t.P_NODE] = link_end(s, link)
@@ -164,7 +168,7 @@ def eject(s, p, now):
         slower = packet[t.P_WIRE] * s.cost[t.L_DRAM_WRITE_EXTRA]
         s.resources[channel, t.R_FREE] += slower
         tail = max(tail, s.resources[channel, t.R_FREE])
-    if start > now:
+    if start > now + t.LEAST_WAIT:
         hold(s, p, start - now)
     tail += s.cost[t.L_NIU]
     if written:
@@ -189,7 +193,7 @@ def branch(s, p, node, now):
     wire = s.packets[p, t.P_WIRE]
     link = s.trees[node, t.N_LINK]
     start = occupy(s, link, now, wire)
-    if start > now:
+    if start > now + t.LEAST_WAIT:
         hold(s, p, start - now)
     head = start + s.cost[t.L_HOP]
     spread(s, p, node, head)

@@ -39,7 +39,7 @@ class KernelTiming:
 
 
 class TraceEvent(NamedTuple):
-    """An instruction on one thread: site in the program's text, begin, end, wait."""
+    """An instruction on one thread, its site in the text; waits are part of it."""
 
     thread: int
     site: int

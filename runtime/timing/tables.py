@@ -63,6 +63,7 @@ N_LINK, N_CORE, N_CHILD, N_SIBLING, N_BACK = range(5)
 N_NOC, N_SPAN, N_LEAVES = 0, 1, 4  # of the root
 NO_RECEIVER, IDLE_RECEIVER = -1, -2  # instead of a core number
 WINDOW_SLOTS = 8
+LEAST_WAIT = 1.0  # cycles; less is the rounding of back-to-back packets
 
 # First resource of each kind, as a multiple of the number of nodes: links, NIUs (two
 # responders, two initiators), sinks, L1 read-outs, DRAM channels.
@@ -100,8 +101,9 @@ LIVE, VERSION, NUM_COUNTERS = range(5, 8)
     L_BARRIER_WAKE,
     L_ATOMIC,
     L_DST,
+    L_BLOCKED_WRITE,
     NUM_LATENCIES,
-) = range(22)
+) = range(23)
 
 
 class Sizes(NamedTuple):

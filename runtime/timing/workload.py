@@ -316,6 +316,7 @@ def _latencies(costs: CostTable) -> np.ndarray:
         table[column] = getattr(costs, name)
     slower = 1 / costs.dram_write_bytes_per_cycle - 1 / costs.dram_read_bytes_per_cycle
     table[t.L_DRAM_WRITE_EXTRA] = slower
+    table[t.L_BLOCKED_WRITE] = costs.blocked_write_factor - 1
     return table
 
 

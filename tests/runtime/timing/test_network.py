@@ -118,6 +118,19 @@ def test_reading_by_all_cores_prefers_noc0():
     assert 60 < readers(cores, 1) < 93
 
 
+def test_all_to_all_writes_of_the_whole_grid():
+    """3.3 B/cycle a core (wormhole.md section 4.3)."""
+    cores = [Core(x, y) for y in range(8) for x in range(8)]
+    workload = WorkloadBuilder(CHIP, COSTS, cores)
+    places = np.array([workload.core_place(core) for core in cores])
+    issue = COSTS.write_issue_cycles
+    for core in cores:
+        thread = workload.thread(core)
+        thread.transfer(t.WRITE, places, num_bytes=8192, noc=0, issue_cycles=issue)
+    rate = 64 * 8192 / run_workload(workload)[0]
+    assert rate == pytest.approx(3.3, rel=0.15)
+
+
 def test_channel_and_link_loads_are_booked():
     workload = WorkloadBuilder(CHIP, COSTS, [HERE])
     thread = workload.thread(HERE)

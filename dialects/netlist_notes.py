@@ -1,0 +1,126 @@
+"""Derived facts, printed as comments on the line before what they belong to.
+
+The header gets the totals, a buffer its tiles and bytes, a program its cores, L1 and
+traffic, a multicast its rectangle, bytes and semaphores. Nothing here is parsed back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from xdsl.ir import Operation
+
+from dialects.allocation import page_bytes
+from dialects.chip import Chip
+from dialects.netlist_summary import NetlistSummary, ProgramSummary, instances_of
+from dialects.program import Multicast, tensor_of
+from dialects.tensix import BufferOp, NetlistOp
+
+
+def notes(
+    netlist: NetlistOp, chip: Chip, cycles: Mapping[str, float] | None = None
+) -> dict[Operation, list[str]]:
+    """Comments for the operations of a netlist; `cycles` of one run of each program."""
+    summary = NetlistSummary(netlist, chip)
+    found: dict[Operation, list[str]] = {netlist: list(_header(summary, cycles))}
+    for op in netlist.body.block.ops:
+        if isinstance(op, BufferOp):
+            found[op] = [buffer_note(op)]
+    for program in summary.programs.values():
+        own = None if cycles is None else cycles.get(program.name)
+        found |= program_notes(program, own)
+    return found
+
+
+def program_notes(
+    program: ProgramSummary, cycles: float | None
+) -> dict[Operation, list[str]]:
+    """Comments for one program and its multicasts."""
+    found: dict[Operation, list[str]] = {
+        program.facts.op: [_program_note(program, cycles)]
+    }
+    for cast in program.facts.multicasts.values():
+        found[cast.op] = [_multicast_note(program, cast)]
+    return found
+
+
+def _header(
+    summary: NetlistSummary, cycles: Mapping[str, float] | None
+) -> Iterator[str]:
+    chip, (peak, fullest) = summary.chip, summary.l1_peak
+    steps = summary.num_host_steps
+    yield (
+        f"{len(summary.programs)} programs, "
+        f"{len(summary.bindings.runs) - steps} runs, {steps} host steps; "
+        f"up to {summary.most_cores} of {chip.num_cores} cores"
+    )
+    yield (
+        f"L1 peak {show_bytes(peak)} of {show_bytes(chip.l1_usable_bytes)} on a core"
+        + (f" (@{fullest})" if fullest else "")
+        + f"; DRAM {show_bytes(summary.weight_bytes)} of weights, "
+        f"{show_bytes(summary.scratch_bytes)} of scratch"
+    )
+    if cycles:
+        total = sum(cycles.get(p.name, 0) * p.runs for p in summary.programs.values())
+        milliseconds = total / chip.clock_ghz / 1e6
+        yield (
+            f"predicted {round(total):,} cycles in programs, {milliseconds:.2f} ms at "
+            f"{chip.clock_ghz:.2f} GHz"
+        )
+
+
+def buffer_note(op: BufferOp) -> str:
+    """`2x18 tiles, 72 KiB`, for one buffer or each of a family."""
+    tensor = tensor_of(op)
+    number = instances_of(op)
+    each = f"{number} of " if number > 1 else ""
+    layout = f"{tensor.tile_rows}x{tensor.tile_columns} tiles"
+    if tensor.row_major:
+        layout = f"{tensor.num_bytes // page_bytes(tensor):,} rows"
+    return f"{each}{layout}, {show_bytes(tensor.num_bytes)}"
+
+
+def _program_note(program: ProgramSummary, cycles: float | None) -> str:
+    parts = [f"{program.grid.x}x{program.grid.y} cores"]
+    if program.num_cores != program.grid.x * program.grid.y:
+        parts = [f"{program.num_cores} cores in {program.grid.x}x{program.grid.y}"]
+    parts.append(f"{program.runs} run{'s' if program.runs != 1 else ''}")
+    if program.l1_bytes is not None:
+        parts.append(f"L1 {show_bytes(program.l1_bytes)}")
+    if program.read_bytes is not None:
+        parts.append(f"DRAM {show_bytes(program.read_bytes)} read")
+    if program.written_bytes is not None:
+        parts.append(f"{show_bytes(program.written_bytes)} written")
+    if cycles is not None:
+        parts.append(f"{round(cycles):,} cycles")
+    return ", ".join(parts)
+
+
+def _multicast_note(program: ProgramSummary, cast: Multicast) -> str:
+    facts = program.facts
+    last_x, last_y = facts.grid.x - 1, facts.grid.y - 1
+    x, y = map(str, cast.master)
+    corners = {
+        "x": f"(0,{y}) to ({last_x},{y})",
+        "y": f"({x},0) to ({x},{last_y})",
+        "xy": f"(0,0) to ({last_x},{last_y})",
+    }
+    buffer = facts.circular_buffers[cast.buffer]
+    size = f"{buffer.block_pages} tiles"
+    if program.tensors is not None:
+        data_format = facts.format_of(buffer, dict(program.tensors))
+        size += f", {show_bytes(buffer.block_pages * data_format.tile_bytes)}"
+    return (
+        f"({x},{y}) -> {corners[cast.along]}, {size} a block; "
+        f"semaphores %{cast.name}.ready, %{cast.name}.valid"
+    )
+
+
+def show_bytes(num_bytes: int) -> str:
+    """`72 KiB`, `1.2 MiB`; small numbers in bytes."""
+    if num_bytes < 10 * 1024:
+        whole = num_bytes % 1024 == 0 and num_bytes > 0
+        return f"{num_bytes // 1024} KiB" if whole else f"{num_bytes:,} bytes"
+    if num_bytes < 10 * 1024**2:
+        return f"{num_bytes / 1024:,.0f} KiB"
+    return f"{num_bytes / 1024**2:,.1f} MiB"

@@ -1,0 +1,270 @@
+"""Data movement of a kernel, from operations to resolved instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from xdsl.ir import Operation
+
+from dialects import tensix_movement as movement
+from dialects.chip import Core
+from dialects.expr import Expr, Name
+from dialects.syntax import LocalAttr
+from runtime import instructions as ins
+from runtime.expander import Builder, Expander, Step, Walk
+
+# -- circular buffers ----------------------------------------------------------
+
+
+def _pages(kind: type, starts_block: bool) -> Callable[..., Step]:
+    def build(expander: Expander, op: movement._PagesOp, site: int) -> Step:
+        buffer = expander.buffer(op.buffer)
+        count = None if op.pages is None else op.pages.data
+
+        def run(walk: Walk) -> None:
+            if starts_block:
+                expander.rebase(walk, buffer)
+            pages = (
+                buffer.block_pages if count is None else int(count.evaluate(walk.env))
+            )
+            walk.out.append(kind(site, buffer.index, pages))
+
+        return run
+
+    return build
+
+
+# -- data movement -------------------------------------------------------------
+
+
+def _transfer(kind: type) -> Callable[..., Step]:
+    def build(expander: Expander, op: movement.ReadOp, site: int) -> Step:
+        buffer = expander.buffer(op.buffer)
+        parameter = expander.operand(buffer)
+        stated = None if op.noc is None else op.noc.value
+
+        def run(walk: Walk) -> None:
+            tiles = expander.tiles(walk, buffer)
+            if not tiles.size:
+                return
+            slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
+            noc = walk.noc if stated is None else stated
+            walk.out.append(kind(site, buffer.index, slots, parameter, tiles, noc))
+
+        return run
+
+    return build
+
+
+def _read_rows(expander: Expander, op: movement.ReadRowsOp, site: int) -> Step:
+    buffer = expander.buffer(op.buffer)
+    parameter = expander.operand(buffer)
+    entry = buffer.map[0]
+    index = expander.buffer(LocalAttr(entry)) if isinstance(entry, str) else None
+    stated = None if op.noc is None else op.noc.value
+
+    def run(walk: Walk) -> None:
+        slots = expander.slots(walk, buffer, buffer.axes)
+        if not slots.size:
+            return
+        if isinstance(entry, str):
+            rows = np.arange(slots.shape[0])
+        else:
+            rows = expander.index(walk, buffer, entry)[:, 0]
+        columns = expander.index(walk, buffer, buffer.map[1])[0]
+        noc = walk.noc if stated is None else stated
+        cb = None if index is None else index.index
+        walk.out.append(
+            ins.ReadRows(site, buffer.index, slots, parameter, cb, rows, columns, noc)
+        )
+
+    return run
+
+
+def _fill(expander: Expander, op: movement.FillOp, site: int) -> Step:
+    buffer = expander.buffer(op.buffer)
+    pattern, value = op.pattern.data, op.value.data
+
+    def coordinates(walk: Walk) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+        sizes = [walk.ranges[a].size for a in buffer.axes]
+        if pattern == "pad":
+            assert buffer.operand is not None
+            shape = expander.by_parameter[buffer.operand].shape
+            rows, columns = (expander.index(walk, buffer, e) for e in buffer.map)
+            return rows, columns, (shape[-2], shape[-1])
+        if pattern == "columns":
+            assert op.extent is not None
+            axis = buffer.axes[-1]
+            last = expander.facts.axes[axis].extent - 1
+            ends = (expander.index(walk, buffer, Name(axis)) == last).astype(np.int64)
+            return ends, np.zeros_like(ends), (0, op.extent.value)
+        if pattern != "causal":
+            zeros = np.zeros(sizes, np.int64)
+            return zeros, zeros, (0, 0)
+        rows, columns = (
+            expander.index(walk, buffer, Name(a)) for a in buffer.axes[-2:]
+        )
+        return rows, columns, (0, 0)
+
+    def run(walk: Walk) -> None:
+        slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
+        rows, columns, extent = coordinates(walk)
+        walk.out.append(
+            ins.Fill(
+                site,
+                buffer.index,
+                slots,
+                pattern,
+                value,
+                rows.reshape(-1),
+                columns.reshape(-1),
+                extent,
+                0.0 if op.inside is None else op.inside.data,
+            )
+        )
+
+    return run
+
+
+def _bare(kind: type) -> Callable[..., Step]:
+    def build(expander: Expander, op: Operation, site: int) -> Step:
+        return lambda walk: walk.out.append(kind(site))
+
+    return build
+
+
+# -- multicast and semaphores --------------------------------------------------
+
+
+def _send(expander: Expander, op: movement.SendOp, site: int) -> Step:
+    cast = expander.multicast(op.multicast)
+    ready = expander.semaphore(f"{cast.name}.ready")
+    valid = expander.semaphore(f"{cast.name}.valid")
+    buffer = expander.facts.circular_buffers[cast.buffer]
+
+    def run(walk: Walk) -> None:
+        corners = expander.facts.rectangle(cast, walk.env)
+        start, end, receivers = expander.rectangle(walk, *corners)
+        if not receivers:
+            return
+        pages, noc = buffer.block_pages, cast.noc
+        walk.out += [
+            ins.SemaphoreWait(site, ready, len(receivers)),
+            ins.SemaphoreSet(site, ready, 0),
+            ins.MulticastWrite(
+                site, buffer.index, pages, start, end, receivers, noc, cast.linked
+            ),
+            ins.SemaphoreMulticast(site, valid, 1, start, end, receivers, noc),
+        ]
+
+    return run
+
+
+def _receive(expander: Expander, op: movement.ReceiveOp, site: int) -> Step:
+    cast = expander.multicast(op.multicast)
+    ready = expander.semaphore(f"{cast.name}.ready")
+    valid = expander.semaphore(f"{cast.name}.valid")
+
+    def run(walk: Walk) -> None:
+        master = Core(*(int(e.evaluate(walk.env)) for e in cast.master))
+        walk.out += [
+            ins.SemaphoreSet(site, valid, 0),
+            ins.SemaphoreInc(site, ready, master, 1, cast.noc),
+            ins.SemaphoreWait(site, valid, 1),
+        ]
+
+    return run
+
+
+def _multicast_write(
+    expander: Expander, op: movement.MulticastWriteOp, site: int
+) -> Step:
+    buffer = expander.buffer(op.buffer)
+
+    def run(walk: Walk) -> None:
+        start, end, receivers = expander.rectangle(
+            walk, _core(walk, op.start.data), _core(walk, op.end.data)
+        )
+        linked = op.linked is not None
+        walk.out.append(
+            ins.MulticastWrite(
+                site,
+                buffer.index,
+                buffer.block_pages,
+                start,
+                end,
+                receivers,
+                walk.noc,
+                linked,
+            )
+        )
+
+    return run
+
+
+def _core(walk: Walk, point: tuple[Expr, Expr]) -> Core:
+    return Core(*(int(e.evaluate(walk.env)) for e in point))
+
+
+def _semaphore(kind: type) -> Callable[..., Step]:
+    def build(expander: Expander, op: movement.SemaphoreSetOp, site: int) -> Step:
+        semaphore, value = expander.semaphore(op.semaphore.data), op.value.data
+
+        def run(walk: Walk) -> None:
+            walk.out.append(kind(site, semaphore, int(value.evaluate(walk.env))))
+
+        return run
+
+    return build
+
+
+def _semaphore_inc(expander: Expander, op: movement.SemaphoreIncOp, site: int) -> Step:
+    semaphore = expander.semaphore(op.semaphore.data)
+
+    def run(walk: Walk) -> None:
+        value = int(op.value.data.evaluate(walk.env))
+        target = _core(walk, op.core.data)
+        walk.out.append(ins.SemaphoreInc(site, semaphore, target, value, walk.noc))
+
+    return run
+
+
+def _semaphore_multicast(
+    expander: Expander, op: movement.SemaphoreMulticastOp, site: int
+) -> Step:
+    semaphore = expander.semaphore(op.semaphore.data)
+
+    def run(walk: Walk) -> None:
+        start, end, receivers = expander.rectangle(
+            walk, _core(walk, op.start.data), _core(walk, op.end.data)
+        )
+        value = int(op.value.data.evaluate(walk.env))
+        walk.out.append(
+            ins.SemaphoreMulticast(
+                site, semaphore, value, start, end, receivers, walk.noc
+            )
+        )
+
+    return run
+
+
+MOVEMENT: dict[type, Builder] = {
+    movement.ReserveBackOp: _pages(ins.ReserveBack, True),
+    movement.PushBackOp: _pages(ins.PushBack, False),
+    movement.WaitFrontOp: _pages(ins.WaitFront, True),
+    movement.PopFrontOp: _pages(ins.PopFront, False),
+    movement.ReadOp: _transfer(ins.Read),
+    movement.WriteOp: _transfer(ins.Write),
+    movement.ReadRowsOp: _read_rows,
+    movement.ReadBarrierOp: _bare(ins.ReadBarrier),
+    movement.WriteBarrierOp: _bare(ins.WriteBarrier),
+    movement.FillOp: _fill,
+    movement.SendOp: _send,
+    movement.ReceiveOp: _receive,
+    movement.MulticastWriteOp: _multicast_write,
+    movement.SemaphoreSetOp: _semaphore(ins.SemaphoreSet),
+    movement.SemaphoreWaitOp: _semaphore(ins.SemaphoreWait),
+    movement.SemaphoreIncOp: _semaphore_inc,
+    movement.SemaphoreMulticastOp: _semaphore_multicast,
+}

@@ -1,0 +1,320 @@
+"""How kernels are read: the walk of one kernel on one core, and the names it may use.
+
+Each operation of a kernel becomes a small function once per program; walking those
+for a core, with its coordinates and ranges in an environment, yields the core's
+instructions. An axis `k` stands in the environment as its current `Range`; `k`,
+`k.start`, `k.size`, `k.stop` may stand in expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from xdsl.ir import Block, Operation
+
+from dialects.chip import Core
+from dialects.errors import NetlistError
+from dialects.expr import Expr, Value
+from dialects.netlist_text import line_of
+from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Tensor
+from dialects.syntax import LocalAttr
+from dialects.tensix import ForOp, IfOp, KernelOp
+from runtime import instructions as ins
+from runtime.launch import CircularBufferFacts, KernelStream, Launch
+
+Step: TypeAlias = "Callable[[Walk], None]"
+Builder: TypeAlias = "Callable[[Expander, Any, int], Step]"
+"""Makes the step of an operation (the second argument) at a site (the third)."""
+
+
+@dataclass
+class Walk:
+    """Where a kernel of one core stands: ranges, block bases, output so far."""
+
+    core: Core
+    env: dict[str, Value]
+    ranges: dict[str, Range]
+    noc: int
+    out: list[ins.Instruction] = field(default_factory=list)
+    bases: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def enter(self, axis: str, current: Range) -> None:
+        """Make a range the current one of its axis."""
+        self.ranges[axis] = current
+        self.env[axis] = self.env[f"{axis}.start"] = current.start
+        self.env[f"{axis}.size"] = current.size
+        self.env[f"{axis}.stop"] = current.start + current.size
+
+
+class Expander:
+    """Builds the steps of each kernel once and walks them for each core."""
+
+    def __init__(
+        self,
+        facts: ProgramFacts,
+        tensors: Sequence[Tensor],
+        builders: Mapping[type, Builder],
+    ):
+        if len(tensors) != len(facts.parameters):
+            raise NetlistError(
+                f"program @{facts.name} has {len(facts.parameters)} parameters, "
+                f"the run binds {len(tensors)} buffers"
+            )
+        self.facts = facts
+        self.builders = {ForOp: Expander._for, IfOp: Expander._if, **builders}
+        self.tensors = tuple(tensors)
+        self.parameter_index = {
+            name: index for index, (_, name) in enumerate(facts.parameters)
+        }
+        self.by_parameter = {
+            name: tensors[index] for name, index in self.parameter_index.items()
+        }
+        self.sites: list[Operation] = []
+        self.semaphores = dict(facts.semaphores)
+        for name in facts.multicasts:
+            self.semaphores[f"{name}.ready"] = 0
+            self.semaphores[f"{name}.valid"] = 0
+        self.semaphore_index = {name: i for i, name in enumerate(self.semaphores)}
+
+    def launch(self, cores: Sequence[Core]) -> Launch:
+        """Expand all kernels on some of the active cores."""
+        steps = [(op, self._block(op.body.block)) for op in self.facts.kernels]
+        streams = {
+            core: tuple(self._walk_kernel(op, step, core) for op, step in steps)
+            for core in cores
+        }
+        return Launch(
+            self.facts,
+            self.tensors,
+            tuple(map(self._buffer_facts, self.facts.circular_buffers.values())),
+            tuple(self.semaphores.values()),
+            tuple(self.semaphores),
+            streams,
+            self.sites,
+        )
+
+    def _buffer_facts(self, buffer: CircularBuffer) -> CircularBufferFacts:
+        data_format = self.facts.format_of(buffer, self.by_parameter)
+        return CircularBufferFacts(
+            buffer.name,
+            buffer.capacity,
+            buffer.block_pages,
+            data_format,
+            data_format.tile_bytes,
+        )
+
+    def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:
+        noc = None if op.noc is None else op.noc.value
+        walk = Walk(core, {"x": core.x, "y": core.y}, {}, noc or 0)
+        for axis, current in self.facts.ranges_on(core).items():
+            walk.enter(axis, current)
+        steps(walk)
+        return KernelStream(op.sym_name.data, op.processor.data, noc, walk.out)
+
+    # -- control flow ----------------------------------------------------------
+
+    def _block(self, block: Block) -> Step:
+        ops = list(block.ops)
+        steps = [self._build(op) for op in ops]
+
+        def run(walk: Walk) -> None:
+            place = 0
+            try:
+                for place, step in enumerate(steps):  # noqa: B007
+                    step(walk)
+            except (NetlistError, KeyError) as error:
+                raise self._located(error, ops[place]) from None
+
+        return run
+
+    def _build(self, op: Operation) -> Step:
+        builder = self.builders.get(type(op))
+        if builder is None:
+            raise NetlistError(
+                f"'{op.name}' does not belong into a kernel", location=line_of(op)
+            )
+        self.sites.append(op)
+        try:
+            return builder(self, op, len(self.sites) - 1)
+        except (NetlistError, KeyError) as error:
+            raise self._located(error, op) from None
+
+    def _located(self, error: NetlistError | KeyError, op: Operation) -> NetlistError:
+        """The error with the line of the innermost operation it came from."""
+        if isinstance(error, KeyError):
+            error = NetlistError(
+                f"{error.args[0]!r} is not known in @{self.facts.name}",
+                advice=f"axes are {', '.join(self.facts.axes)}; coordinates x and y",
+            )
+        error.location = error.location or line_of(op)
+        return error
+
+    def _for(self, op: ForOp, site: int) -> Step:
+        axis = self._axis(op.axis.data)
+        by = self.facts.axes[axis].block if op.by is None else op.by.value
+        limit = None if op.to is None else op.to.data
+        body = self._block(op.body.block)
+
+        def run(walk: Walk) -> None:
+            outer = walk.ranges[axis]
+            stop, bound = outer.start + outer.size, outer.bound
+            if limit is not None:
+                to = int(limit.evaluate(walk.env))
+                stop, bound = min(stop, to), min(bound, to - outer.start)
+            for offset in range(0, bound, by):
+                start = outer.start + offset
+                size = max(0, min(by, stop - start))
+                walk.enter(axis, Range(start, size, min(by, outer.bound)))
+                body(walk)
+            walk.enter(axis, outer)
+
+        return run
+
+    def _if(self, op: IfOp, site: int) -> Step:
+        condition = op.condition.data
+        body = self._block(op.then.block)
+
+        def run(walk: Walk) -> None:
+            if condition.evaluate(walk.env):
+                body(walk)
+
+        return run
+
+    # -- names and blocks ------------------------------------------------------
+
+    def _axis(self, name: str) -> str:
+        if name not in self.facts.axes:
+            raise NetlistError(
+                f"'{name}' is not an axis of @{self.facts.name}",
+                advice=f"axes are {', '.join(self.facts.axes)}",
+            )
+        return name
+
+    def buffer(self, attr: LocalAttr) -> CircularBuffer:
+        """Look up a circular buffer; `NetlistError` lists those there are."""
+        found = self.facts.circular_buffers.get(attr.data)
+        if found is None:
+            raise NetlistError(
+                f"{attr} is not a circular buffer of @{self.facts.name}",
+                advice=f"there are {', '.join(self.facts.circular_buffers)}",
+            )
+        return found
+
+    def slots(
+        self, walk: Walk, buffer: CircularBuffer, axes: Sequence[str]
+    ) -> np.ndarray:
+        """Page offsets in a buffer's block over the current ranges of `axes`.
+
+        The result has one dimension for each of `axes`; axes that the buffer does
+        not have repeat its tiles. Its other axes stand at their current start.
+        """
+        bases = walk.bases.get(buffer.name)
+        if bases is None:
+            raise NetlistError(
+                f"%{buffer.name} is used before it is reserved or waited for"
+            )
+        shape = [walk.ranges[axis].size for axis in axes]
+        total = np.zeros(shape, np.int64)
+        for axis, base, stride, bound in zip(
+            buffer.axes, bases, buffer.strides, buffer.bounds, strict=True
+        ):
+            current = walk.ranges[axis]
+            offset = current.start - base
+            if offset < 0 or offset + current.size > bound:
+                raise NetlistError(
+                    f"%{buffer.name} holds {bound} tiles of axis {axis} from {base}, "
+                    f"but {current.start} to {current.start + current.size} are used",
+                    advice=f"write `{axis}.part` in its block or step with `for`",
+                )
+            if axis not in axes:
+                total += offset * stride
+                continue
+            positions = (np.arange(current.size) + offset) * stride
+            view = [1] * len(shape)
+            view[list(axes).index(axis)] = current.size
+            total += positions.reshape(view)
+        return total
+
+    def rebase(self, walk: Walk, buffer: CircularBuffer) -> None:
+        """A new block begins: its bases are the current starts of its axes."""
+        walk.bases[buffer.name] = tuple(walk.ranges[a].start for a in buffer.axes)
+
+    def tiles(self, walk: Walk, buffer: CircularBuffer) -> np.ndarray:
+        """Row-major tile numbers of the operand for the current block, flattened."""
+        assert buffer.operand is not None
+        tensor = self.by_parameter[buffer.operand]
+        rows, columns = (self.index(walk, buffer, entry) for entry in buffer.map[-2:])
+        rows, columns = np.broadcast_arrays(rows, columns)
+        if rows.size and (
+            rows.min() < 0
+            or columns.min() < 0
+            or rows.max() >= tensor.tile_rows
+            or columns.max() >= tensor.tile_columns
+        ):
+            raise NetlistError(
+                f"%{buffer.name} reaches tile ({rows.max()}, {columns.max()}) of "
+                f"%{buffer.operand}",
+                limit=f"{tensor.tile_rows}x{tensor.tile_columns} tiles",
+                advice="an axis extent or the index map does not fit the buffer",
+            )
+        return (rows * tensor.tile_columns + columns).reshape(-1)
+
+    def index(
+        self, walk: Walk, buffer: CircularBuffer, entry: str | Expr
+    ) -> np.ndarray:
+        """Evaluate one entry of a map over the block of current ranges."""
+        if isinstance(entry, str):
+            raise NetlistError(f"%{entry} stands in a map that reads tiles, not rows")
+        shape = [walk.ranges[axis].size for axis in buffer.axes]
+        env = dict(walk.env)
+        for place, axis in enumerate(buffer.axes):
+            view = [1] * len(shape)
+            view[place] = shape[place]
+            current = walk.ranges[axis]
+            env[axis] = (np.arange(current.size) + current.start).reshape(view)
+        try:
+            value = entry.evaluate(env)
+        except KeyError as error:
+            raise NetlistError(
+                f"{error.args[0]!r} in the map of %{buffer.name} is not an axis, "
+                "a coordinate or a scalar"
+            ) from None
+        return np.broadcast_to(np.asarray(value), shape)
+
+    def operand(self, buffer: CircularBuffer) -> int:
+        """The parameter number of a buffer's operand."""
+        if buffer.operand not in self.parameter_index:
+            raise NetlistError(
+                f"%{buffer.name} is `of %{buffer.operand}`, which is not a parameter "
+                f"of @{self.facts.name}"
+            )
+        return self.parameter_index[buffer.operand]
+
+    def rectangle(
+        self, walk: Walk, start: Core, end: Core
+    ) -> tuple[Core, Core, tuple[Core, ...]]:
+        """A rectangle with the active cores in it, the sender left out."""
+        receivers = tuple(
+            core
+            for core in self.facts.cores
+            if start.x <= core.x <= end.x
+            and start.y <= core.y <= end.y
+            and core != walk.core
+        )
+        return start, end, receivers
+
+    def multicast(self, attr: LocalAttr) -> Multicast:
+        """Look up a multicast."""
+        found = self.facts.multicasts.get(attr.data)
+        if found is None:
+            raise NetlistError(f"{attr} is not a multicast of @{self.facts.name}")
+        return found
+
+    def semaphore(self, name: str) -> int:
+        """The number of a semaphore."""
+        if name not in self.semaphore_index:
+            raise NetlistError(f"%{name} is not a semaphore of @{self.facts.name}")
+        return self.semaphore_index[name]
