@@ -55,7 +55,7 @@ def check_maps(
 def _layout(
     run: RunOp, buffer: CircularBuffer, bound: str, tensor: Tensor
 ) -> Iterator[ForgeError]:
-    if buffer.rows == tensor.row_major:
+    if buffer.rows == tensor.row_major or tensor.data_format.is_integer:
         return
     has, wants = ("rows", "tiles") if tensor.row_major else ("tiles", "rows")
     yield fault(

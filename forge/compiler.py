@@ -15,7 +15,11 @@ from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.console import Step
 from forge.errors import UsageError
-from forge.frontends.huggingface import import_causal_lm, load_causal_lm
+from forge.frontends.huggingface import (
+    LoadedCausalLM,
+    import_causal_lm,
+    load_causal_lm,
+)
 from forge.frontends.torch_export import Imported, export_program, import_program
 from passes.context import CompileContext
 from passes.pipeline import dump_to, run_pipeline
@@ -104,29 +108,47 @@ def compile_causal_lm(
     seq_len: int,
     options: CompileOptions,
     with_weights: bool = True,
-    random_weights: bool = False,
+    random_seed: int | None = None,
     progress: Step | None = None,
 ) -> tuple[CompiledModel, Any]:
     """Compile a causal language model; also return its tokenizer, if it has one.
 
-    `source` is a folder, a GGUF file, a package that ships one, or a hub name.
+    `source` is a folder, a GGUF file, a package that ships one, or a hub name. With a
+    `random_seed` the folder needs config.json only, and the weights are drawn.
     """
-
-    def note(text: str) -> None:
-        if progress is not None:
-            progress.update(text)
-
-    note("loading the model")
+    _note(progress, "loading the model")
     loaded = load_causal_lm(
-        source, random_weights=random_weights, no_weights=not with_weights
+        source,
+        random_weights=random_seed is not None,
+        no_weights=not with_weights,
+        seed=random_seed or 0,
     )
-    note("torch.export")
-    imported = import_causal_lm(loaded.module, seq_len=seq_len, name="main")
-    note("compiling")
-    info = CausalLMInfo(seq_len, _stop_tokens(loaded.module, loaded.config))
     name = _model_name(source, loaded.config)
-    model = compile_imported(imported, name, options, causal_lm=info)
+    model = compile_loaded(
+        loaded, name, seq_len=seq_len, options=options, progress=progress
+    )
     return model, loaded.tokenizer
+
+
+def compile_loaded(
+    loaded: LoadedCausalLM,
+    name: str,
+    *,
+    seq_len: int,
+    options: CompileOptions,
+    progress: Step | None = None,
+) -> CompiledModel:
+    """Compile a causal language model that is in memory."""
+    _note(progress, "torch.export")
+    imported = import_causal_lm(loaded.module, seq_len=seq_len, name="main")
+    _note(progress, "passes and kernels")
+    info = CausalLMInfo(seq_len, _stop_tokens(loaded.module, loaded.config))
+    return compile_imported(imported, name, options, causal_lm=info)
+
+
+def _note(progress: Step | None, text: str) -> None:
+    if progress is not None:
+        progress.update(text)
 
 
 def _stop_tokens(module: Any, config: Any) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
+from xdsl.printer import Printer
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects.errors import ForgeError
@@ -89,6 +90,8 @@ def dump_to(folder: Path) -> Observer:
 
     def observe(number: int, name: str, module: ModuleOp) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number:02}-{name}.mlir").write_text(f"{module}\n")
+        with (folder / f"{number:02}-{name}.mlir").open("w") as file:
+            Printer(stream=file).print_op(module)
+            file.write("\n")
 
     return observe

@@ -11,15 +11,18 @@ import numpy as np
 
 from dialects.formats import DstMode, Fidelity
 from runtime import instructions as ins
-from runtime.arithmetic.formats import pack
+from runtime.arithmetic.formats import pack, round_to_dst
+from runtime.arithmetic.l1_accumulation import accumulate_l1
 from runtime.launch import Launch
 from runtime.semantics import (
     BINARY,
     TILE,
     fill_tile,
+    is_lossless_copy,
     matmul,
     reduce_tiles,
     sfpu,
+    source_operand,
     spread,
 )
 from runtime.walk_state import ZERO
@@ -99,8 +102,16 @@ class _Tiles:
             ]
         return self._add(pages).reshape(i.slots.shape)
 
-    def broadcast(self, site: int, values: np.ndarray, kind: str) -> np.ndarray:
-        return self._add(spread(self._get(values), kind))
+    def _source(self, numbers: np.ndarray, cb: int) -> np.ndarray:
+        """Tiles of a circular buffer as the matrix unit reads them."""
+        data_format = self.launch.circular_buffers[cb].data_format
+        return source_operand(self._get(numbers), data_format, self.dst)
+
+    def copy(self, i: ins.CopyTiles, values: np.ndarray) -> np.ndarray:
+        data_format = self.launch.circular_buffers[i.cb].data_format
+        if is_lossless_copy(data_format, i.broadcast, self.dst):
+            return self._add(spread(self._get(values), i.broadcast))
+        return self._add(spread(self._source(values, i.cb), i.broadcast))
 
     def binary(
         self,
@@ -111,8 +122,9 @@ class _Tiles:
     ) -> np.ndarray:
         total = None if old is None else self._old(old)
         for term in range(lhs.shape[1]):
-            right = spread(self._get(rhs[:, term]), i.broadcast)
-            result = BINARY[i.kind](self._get(lhs[:, term]), right)
+            right = spread(self._source(rhs[:, term], i.rhs_cb), i.broadcast)
+            left = self._source(lhs[:, term], i.lhs_cb)
+            result = BINARY[i.kind](left, right)
             total = result if total is None else total + result
         assert total is not None
         return self._add(self._to_dst(total))
@@ -120,19 +132,18 @@ class _Tiles:
     def _to_dst(self, values: np.ndarray) -> np.ndarray:
         if self.dst is DstMode.FP32:
             return values
-        from runtime.arithmetic.formats import round_to_dst
-
         return round_to_dst(values, self.dst)
 
     def matmul(
         self, i: ins.MatmulBlock, lhs: np.ndarray, rhs: np.ndarray, old: np.ndarray
     ) -> np.ndarray:
         out = self._old(old)
+        left, right = self._source(lhs, i.lhs_cb), self._source(rhs, i.rhs_cb)
         columns = rhs.shape[1]
         for row in range(lhs.shape[0]):
             for column in range(columns):
                 for k in range(lhs.shape[1]):
-                    a, b = self.values[lhs[row, k]], self.values[rhs[k, column]]
+                    a, b = left[row, k], right[k, column]
                     b = b.T if i.transpose else b
                     out[row * columns + column] += matmul(a, b, self.fidelity)
         return self._add(self._to_dst(out))
@@ -141,7 +152,7 @@ class _Tiles:
         self, i: ins.ReduceTiles, values: np.ndarray, scaler: int, old: np.ndarray
     ) -> np.ndarray:
         factor = self.values[scaler][0, 0]
-        result = reduce_tiles(i.kind, i.dim, self._get(values), factor)
+        result = reduce_tiles(i.kind, i.dim, self._source(values, i.cb), factor)
         if (old == ZERO).all():
             return self._add(self._to_dst(result))
         merge = np.maximum if i.kind == "max" else np.add
@@ -165,5 +176,5 @@ class _Tiles:
         data_format = self.launch.circular_buffers[i.cb].data_format
         packed = pack(tiles, data_format, dst=self.dst)
         if old is not None and old.min() >= 0:
-            packed = pack(packed + self._get(old), data_format, dst=self.dst)
+            packed = accumulate_l1(self._get(old), packed, data_format)
         return self._add(packed)

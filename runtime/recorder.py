@@ -20,21 +20,21 @@ class Recorder(Protocol):
         """Tiles of an operand get new values."""
         ...
 
-    def constant(self, instruction: ins.Fill, old: np.ndarray) -> np.ndarray:
+    def constant(self, i: ins.Fill, old: np.ndarray) -> np.ndarray:
         """Tiles filled by a processor."""
         ...
 
-    def rows(self, instruction: ins.ReadRows, index: np.ndarray | None) -> np.ndarray:
+    def rows(self, i: ins.ReadRows, index: np.ndarray | None) -> np.ndarray:
         """Row-major pages, gathered."""
         ...
 
-    def broadcast(self, site: int, values: np.ndarray, kind: str) -> np.ndarray:
-        """Tiles with one row, column or element spread over all."""
+    def copy(self, i: ins.CopyTiles, values: np.ndarray) -> np.ndarray:
+        """Tiles on their way to Dst, one row, column or element spread if asked."""
         ...
 
     def binary(
         self,
-        instruction: ins.BinaryTiles,
+        i: ins.BinaryTiles,
         lhs: np.ndarray,
         rhs: np.ndarray,
         old: np.ndarray | None,
@@ -44,7 +44,7 @@ class Recorder(Protocol):
 
     def matmul(
         self,
-        instruction: ins.MatmulBlock,
+        i: ins.MatmulBlock,
         lhs: np.ndarray,
         rhs: np.ndarray,
         old: np.ndarray,
@@ -54,7 +54,7 @@ class Recorder(Protocol):
 
     def reduce(
         self,
-        instruction: ins.ReduceTiles,
+        i: ins.ReduceTiles,
         values: np.ndarray,
         scaler: int,
         old: np.ndarray,
@@ -62,18 +62,18 @@ class Recorder(Protocol):
         """A reduction over the second dimension and inside the tiles."""
         ...
 
-    def unary(self, instruction: ins.SfpuUnary, values: np.ndarray) -> np.ndarray:
+    def unary(self, i: ins.SfpuUnary, values: np.ndarray) -> np.ndarray:
         """A vector-unit function."""
         ...
 
     def sfpu_binary(
-        self, instruction: ins.SfpuBinary, lhs: np.ndarray, rhs: np.ndarray
+        self, i: ins.SfpuBinary, lhs: np.ndarray, rhs: np.ndarray
     ) -> np.ndarray:
         """A vector-unit function of two blocks."""
         ...
 
     def pack(
-        self, instruction: ins.PackTiles, values: np.ndarray, old: np.ndarray | None
+        self, i: ins.PackTiles, values: np.ndarray, old: np.ndarray | None
     ) -> np.ndarray:
         """Rounding to the circular buffer's format."""
         ...

@@ -14,10 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from dialects.formats import DstMode, Fidelity
+from dialects.formats import DataFormat, DstMode, Fidelity
 from runtime.arithmetic.formats import fidelity_operands, pack, round_to_dst
+from runtime.arithmetic.l1_accumulation import accumulate_l1
 from runtime.launch import Launch
-from runtime.semantics import BINARY, TILE, reduce_tiles, sfpu
+from runtime.semantics import BINARY, TILE, reduce_tiles, sfpu, source_operand
 from runtime.sheets import Memory, Operand, Places, view
 from runtime.trace import Group, Trace, trace_launch
 
@@ -63,9 +64,7 @@ class _Merger:
         """Merge all groups, then the stores."""
         for number, tensor in enumerate(self.launch.tensors):
             grid = np.arange(tensor.num_tiles) + self.trace.leaf_base[number]
-            self.places.put(
-                grid.reshape(tensor.tile_rows, tensor.tile_columns), number
-            )
+            self.places.put(grid.reshape(tensor.tile_rows, tensor.tile_columns), number)
         self._place_constants()
         for group in self.trace.groups:
             _MERGE[group.kind](self, group)
@@ -132,7 +131,11 @@ class _Merger:
     def unary(self, group: Group) -> None:
         """A vector-unit function."""
         (grid,), sheet = self._elementwise(group, 1)
-        operand, (function, scalar), dst = view(self.places, grid), group.detail, self.dst
+        operand, (function, scalar), dst = (
+            view(self.places, grid),
+            group.detail,
+            self.dst,
+        )
 
         def step(memory: Memory) -> None:
             out = memory[sheet]
@@ -145,7 +148,11 @@ class _Merger:
     def pack(self, group: Group) -> None:
         """Rounding to a format."""
         (grid,), sheet = self._elementwise(group, 1)
-        operand, (data_format, relu), dst = view(self.places, grid), group.detail, self.dst
+        operand, (data_format, relu), dst = (
+            view(self.places, grid),
+            group.detail,
+            self.dst,
+        )
 
         def step(memory: Memory) -> None:
             values = operand(memory)
@@ -155,28 +162,46 @@ class _Merger:
 
         self._add(group, step)
 
+    def pack_add(self, group: Group) -> None:
+        """What is packed added to what lies in L1."""
+        (left, right), sheet = self._elementwise(group, 2)
+        old, packed = view(self.places, left), view(self.places, right)
+        (data_format,) = group.detail
+
+        def step(memory: Memory) -> None:
+            memory[sheet][:] = accumulate_l1(old(memory), packed(memory), data_format)
+
+        self._add(group, step)
+
     def binary(self, group: Group) -> None:
         """Element-wise on the matrix unit."""
         (left, right), sheet = self._elementwise(group, 2)
-        function, broadcast = group.detail
-        self._binary_step(group, BINARY[function], left, right, broadcast, sheet)
+        function, broadcast, cut_lhs, cut_rhs = group.detail
+        lhs = self._source(view(self.places, left), cut_lhs)
+        rhs = self._source(view(self.places, right, broadcast), cut_rhs)
+        self._binary_step(group, BINARY[function], lhs, rhs, sheet)
 
     def sfpu_binary(self, group: Group) -> None:
         """Element-wise on the vector unit."""
         (left, right), sheet = self._elementwise(group, 2)
-        self._binary_step(group, BINARY[group.detail[0]], left, right, None, sheet)
+        lhs, rhs = view(self.places, left), view(self.places, right)
+        self._binary_step(group, BINARY[group.detail[0]], lhs, rhs, sheet)
+
+    def _source(self, operand: Operand, is_cut: bool) -> Operand:
+        """The operand as the matrix unit reads it."""
+        if not is_cut:
+            return operand
+        dst = self.dst
+        return lambda memory: source_operand(operand(memory), DataFormat.FP32, dst)
 
     def _binary_step(
         self,
         group: Group,
         function: Callable[..., np.ndarray],
-        left: np.ndarray,
-        right: np.ndarray,
-        broadcast: str | None,
+        lhs: Operand,
+        rhs: Operand,
         sheet: int,
     ) -> None:
-        lhs = view(self.places, left)
-        rhs = view(self.places, right, broadcast)
         dst = self.dst
 
         def step(memory: Memory) -> None:
@@ -187,10 +212,11 @@ class _Merger:
 
         self._add(group, step)
 
-    def broadcast(self, group: Group) -> None:
-        """A row, column or element spread over tiles."""
+    def copy(self, group: Group) -> None:
+        """Tiles on their way to Dst, maybe spread over rows or columns."""
         (grid,), sheet = self._elementwise(group, 1)
-        operand = view(self.places, grid, group.detail[0])
+        broadcast, is_cut = group.detail
+        operand = self._source(view(self.places, grid, broadcast), is_cut)
 
         def step(memory: Memory) -> None:
             memory[sheet][:] = operand(memory)
@@ -250,14 +276,17 @@ class _Merger:
         terms = left.shape[1]
         pairs, inverse = self._lists(np.concatenate([left, right], axis=1))
         sheet = self._fold(outputs, inverse.reshape(-1), len(pairs))
-        lhs, rhs = view(self.places, pairs[:, :terms]), view(
-            self.places, pairs[:, terms:], group.detail[1]
-        )
+        _, broadcast, cut_lhs, cut_rhs, *unrounded = group.detail
+        lhs = self._source(view(self.places, pairs[:, :terms]), cut_lhs)
+        rhs = self._source(view(self.places, pairs[:, terms:], broadcast), cut_rhs)
         shape = (-1, terms, TILE)
+        dst = DstMode.FP32 if unrounded else self.dst
 
         def step(memory: Memory) -> None:
-            product = lhs(memory) * rhs(memory)
-            product.reshape(shape).sum(axis=1, out=memory[sheet])
+            product, out = lhs(memory) * rhs(memory), memory[sheet]
+            product.reshape(shape).sum(axis=1, out=out)
+            if dst is not DstMode.FP32:
+                round_to_dst(out, dst, out=out)
 
         self._add(group, step)
 
@@ -275,19 +304,21 @@ class _Merger:
         lists, inverse = self._lists(self._stacked(group, 0))
         outputs = np.concatenate(group.outputs)
         sheet = self._fold(outputs, inverse.reshape(-1), len(lists))
-        operand = view(self.places, lists)
-        kind, dim, scaler = group.detail
+        kind, dim, scaler, is_cut, *unrounded = group.detail
+        operand = self._source(view(self.places, lists), is_cut)
+        dst = DstMode.FP32 if unrounded else self.dst
         count, terms = lists.shape
         if dim == "row":
-            self._add(group, _reduce_rows(operand, kind, np.float32(scaler), sheet))
+            step = _reduce_rows(operand, kind, np.float32(scaler), sheet, dst)
+            self._add(group, step)
             return
 
-        def step(memory: Memory) -> None:
+        def reduce_all(memory: Memory) -> None:
             tiles = operand(memory).reshape(count, TILE, terms, TILE).swapaxes(1, 2)
             result = reduce_tiles(kind, dim, tiles, np.float32(scaler))
-            memory[sheet][:] = result.reshape(-1, TILE)
+            memory[sheet][:] = round_to_dst(result.reshape(-1, TILE), dst)
 
-        self._add(group, step)
+        self._add(group, reduce_all)
 
     def matmul(self, group: Group) -> None:
         """Blocks of rows x columns over K lists; see `_products`."""
@@ -301,20 +332,20 @@ class _Merger:
         widths = {len(c) for _, c in products}
         stacked = len(widths) == 1
         number = {tuple(p): o for p, o in zip(pairs.tolist(), outputs, strict=True)}
-        transpose = bool(group.detail[0])
-        if stacked:
-            total = sum(len(r) for r, _ in products)
-            shared = self._sheet(total, widths.pop())
+        transpose, cut_lhs, cut_rhs, *unrounded = group.detail
+        dst = DstMode.FP32 if unrounded else self.dst
+        total = sum(len(r) for r, _ in products)
+        shared = self._sheet(total, widths.pop()) if stacked else -1
         first = 0
         for row_set, column_set in products:
             grid = np.array([[number[r, c] for c in column_set] for r in row_set])
             if not stacked:
                 first, shared = 0, self._sheet(*grid.shape)
-            self._put_at(grid, shared, first)  # pyright: ignore[reportPossiblyUnbound]
-            lhs = view(self.places, rows[row_set])
-            rhs = self._rhs(columns[column_set], transpose)
+            self._put_at(grid, shared, first)
+            lhs = self._source(view(self.places, rows[row_set]), cut_lhs)
+            rhs = self._source(self._rhs(columns[column_set], transpose), cut_rhs)
             where = slice(first * TILE, (first + len(row_set)) * TILE)
-            self._add(group, self._gemm(lhs, rhs, shared, where))
+            self._add(group, self._gemm(lhs, rhs, shared, where, dst))
             first += len(row_set)
 
     def _put_at(self, grid: np.ndarray, sheet: int, first: int) -> None:
@@ -327,8 +358,10 @@ class _Merger:
         turned = view(self.places, lists)
         return lambda memory: turned(memory).T
 
-    def _gemm(self, lhs: Operand, rhs: Operand, sheet: int, where: slice) -> Step:
-        fidelity, dst = self.fidelity, self.dst
+    def _gemm(
+        self, lhs: Operand, rhs: Operand, sheet: int, where: slice, dst: DstMode
+    ) -> Step:
+        fidelity = self.fidelity
 
         def step(memory: Memory) -> None:
             left, right = fidelity_operands(lhs(memory), rhs(memory), fidelity)
@@ -398,7 +431,7 @@ class _Merger:
 
 
 def _reduce_rows(
-    operand: Operand, kind: str, scaler: np.float32, sheet: int
+    operand: Operand, kind: str, scaler: np.float32, sheet: int, dst: DstMode
 ) -> Step:
     def step(memory: Memory) -> None:
         values, out = operand(memory), memory[sheet][:, 0]
@@ -406,6 +439,8 @@ def _reduce_rows(
             values.max(axis=1, out=out)
         else:
             np.multiply(values.sum(axis=1), scaler, out=out)
+        if dst is not DstMode.FP32:
+            out[:] = round_to_dst(out, dst)
 
     return step
 
@@ -418,9 +453,7 @@ def _products(pairs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     sets: dict[bytes, list[int]] = {}
     for row, own in enumerate(columns):
         sets.setdefault(np.sort(own).tobytes(), []).append(row)
-    return [
-        (rows[members], np.sort(columns[members[0]])) for members in sets.values()
-    ]
+    return [(rows[members], np.sort(columns[members[0]])) for members in sets.values()]
 
 
 _MERGE: dict[str, Callable[[_Merger, Group], None]] = {
@@ -428,7 +461,8 @@ _MERGE: dict[str, Callable[[_Merger, Group], None]] = {
     "pack": _Merger.pack,
     "binary": _Merger.binary,
     "sfpu_binary": _Merger.sfpu_binary,
-    "broadcast": _Merger.broadcast,
+    "pack_add": _Merger.pack_add,
+    "copy": _Merger.copy,
     "pad": _Merger.pad,
     "rows": _Merger.rows,
     "mul_sum": _Merger.mul_sum,

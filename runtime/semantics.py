@@ -11,9 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dialects.formats import DstMode, Fidelity
-from runtime.arithmetic.formats import fidelity_operands, store_from_sfpu
-from runtime.arithmetic.functions import FUNCTIONS
+from dialects.formats import DataFormat, DstMode, Fidelity
+from runtime.arithmetic.formats import (
+    fidelity_operands,
+    store_from_sfpu,
+    unpack_to_src,
+)
+from runtime.arithmetic.functions import FUNCTIONS, evaluate
 
 TILE = 32
 LOWEST = np.float32(-3.3895313892515355e38)
@@ -45,6 +49,8 @@ _SCALAR: dict[str, Callable[..., np.ndarray]] = {
 
 
 _ALIASES = {"recip": "reciprocal"}
+_NAMED = {name: name for name in FUNCTIONS} | _ALIASES
+"""Functions that are kernels of many instructions, by the name of the instruction."""
 _SIMPLE: dict[str, Callable[..., np.ndarray]] = {
     "abs": np.abs,
     "negative": np.negative,
@@ -58,7 +64,7 @@ def function_of(name: str) -> Callable[..., np.ndarray]:
         return _SIMPLE[name]
     if name == "relu":
         return lambda values: np.maximum(values, np.float32(0))
-    return FUNCTIONS[_ALIASES.get(name, name)]
+    return FUNCTIONS[_NAMED[name]]
 
 
 def spread(tiles: np.ndarray, kind: str | None) -> np.ndarray:
@@ -78,11 +84,35 @@ def sfpu(
 ) -> np.ndarray:
     """A vector-unit function, stored by the vector unit's rule for the Dst mode."""
     with np.errstate(all="ignore"):
-        if scalar is None:
-            result = function_of(function)(values)
-        else:
+        if scalar is not None:
             result = _SCALAR[function](values, np.float32(scalar), out=out)
-    return result if dst is DstMode.FP32 else store_from_sfpu(result, dst, out=out)
+        elif dst is not DstMode.FP32 and function in _NAMED:
+            return evaluate(_NAMED[function], values, dst=dst)
+        else:
+            result = function_of(function)(values)
+    if dst is DstMode.FP32:
+        return result
+    return store_from_sfpu(result, dst, rounded=True, out=out)
+
+
+def source_operand(
+    values: np.ndarray, data_format: DataFormat, dst: DstMode
+) -> np.ndarray:
+    """Values of L1 as the matrix unit reads them: fp32 is cut to tf32 (or bf16)."""
+    if data_format is not DataFormat.FP32:
+        return values
+    return unpack_to_src(np.ascontiguousarray(values), data_format, dst=dst)
+
+
+def is_lossless_copy(
+    data_format: DataFormat, broadcast: str | None, dst: DstMode
+) -> bool:
+    """Whether `copy_tiles` leaves values as they are.
+
+    fp32 goes straight to a 32-bit Dst; a broadcast takes the way through SrcB.
+    """
+    narrow = broadcast is not None or dst is not DstMode.FP32
+    return data_format is not DataFormat.FP32 or not narrow
 
 
 def matmul(lhs: np.ndarray, rhs: np.ndarray, fidelity: Fidelity) -> np.ndarray:

@@ -38,9 +38,7 @@ class Places:
         self.column[numbers] = columns
 
 
-def view(
-    places: Places, grid: np.ndarray, broadcast: str | None = None
-) -> Operand:
+def view(places: Places, grid: np.ndarray, broadcast: str | None = None) -> Operand:
     """The operand that a grid of tile numbers stands for, as cheap as it can be."""
     grid = places.same[grid]
     if broadcast is not None:

@@ -15,11 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from dialects.errors import NetlistError
+from dialects.formats import DataFormat, DstMode
+from dialects.netlist_text import line_of
 from runtime import instructions as ins
 from runtime.launch import Launch
-from runtime.semantics import fill_tile
+from runtime.semantics import fill_tile, is_lossless_copy
 from runtime.walk_state import ZERO
 from runtime.walker import Walker
+
+UNROUNDED = "unrounded"
+"""Marks a partial sum that is added to Dst before anything is rounded."""
 
 
 @dataclass
@@ -79,6 +85,7 @@ class _Recorder:
 
     def __init__(self, launch: Launch):
         self.launch = launch
+        self.dst = DstMode.FP32 if launch.facts.fp32_dst else DstMode.BF16
         self.groups: dict[tuple[Any, ...], Group] = {}
         self.leaf_base: list[int] = []
         total = 0
@@ -160,12 +167,7 @@ class _Recorder:
     ) -> np.ndarray:
         if old is not None and not (old == ZERO).all():
             found = self.open.get(int(old[0]))
-            if (
-                found is not None
-                and found.kind == kind
-                and found.detail == detail
-                and np.array_equal(found.outputs, old)
-            ):
+            if found is not None and self._goes_on(found, kind, detail, old):
                 found.terms.append(terms)
                 return old
             return self._add_to(kind, site, detail, terms, count, old)
@@ -174,6 +176,17 @@ class _Recorder:
         for number in outputs:
             self.open[int(number)] = opened
         return outputs
+
+    def _goes_on(
+        self, sum_: _Accumulation, kind: str, detail: tuple[Any, ...], old: np.ndarray
+    ) -> bool:
+        """Whether terms may join an open sum; a 16-bit Dst rounds after each."""
+        return (
+            self.dst is DstMode.FP32
+            and sum_.kind == kind
+            and sum_.detail == detail
+            and np.array_equal(sum_.outputs, old)
+        )
 
     def _add_to(
         self,
@@ -184,9 +197,9 @@ class _Recorder:
         count: int,
         old: np.ndarray,
     ) -> np.ndarray:
-        """A sum that goes on from something else: compute it, then add."""
+        """A sum that goes on from something else: compute it, then add and round."""
         self._close(old)
-        fresh = self._accumulate(kind, site, detail, terms, count, None)
+        fresh = self._accumulate(kind, site, (*detail, UNROUNDED), terms, count, None)
         self._close(fresh)
         merge = "max" if "max" in detail else "add"
         return self._record("sfpu_binary", site, (merge,), [old, fresh], count)
@@ -256,25 +269,29 @@ class _Recorder:
 
     def rows(self, i: ins.ReadRows, index: np.ndarray | None) -> np.ndarray:
         blocks, columns = i.slots.shape
-        base = self.leaf_base[i.parameter]
-        which = i.row_tiles if index is None else index
-        operands = [
-            np.repeat(which, columns),
-            np.tile(i.columns, blocks),
-        ]
-        detail = (i.parameter, index is not None)
         if index is None:
-            tensor = self.launch.tensors[i.parameter]
-            numbers = base + which[:, None] * tensor.tile_columns + i.columns[None, :]
-            return numbers
+            width = self.launch.tensors[i.parameter].tile_columns
+            tiles = i.row_tiles[:, None] * width + i.columns[None, :]
+            return self.current[i.parameter][tiles]
+        operands = [np.repeat(index, columns), np.tile(i.columns, blocks)]
         outputs = self._record(
-            "rows", i.site, detail, operands, blocks * columns, numbers=1
+            "rows", i.site, (i.parameter,), operands, blocks * columns, numbers=1
         )
         return outputs.reshape(blocks, columns)
 
-    def broadcast(self, site: int, values: np.ndarray, kind: str) -> np.ndarray:
-        self._close(values)
-        return self._record("broadcast", site, (kind,), [values], len(values))
+    def _format(self, cb: int) -> DataFormat:
+        return self.launch.circular_buffers[cb].data_format
+
+    def _is_cut(self, cb: int) -> bool:
+        """Whether the matrix unit reads less than what lies in the buffer."""
+        return self._format(cb) is DataFormat.FP32
+
+    def copy(self, i: ins.CopyTiles, values: np.ndarray) -> np.ndarray:
+        lossless = is_lossless_copy(self._format(i.cb), i.broadcast, self.dst)
+        if i.broadcast is None and lossless:
+            return values
+        detail = (i.broadcast, not lossless)
+        return self._record("copy", i.site, detail, [values], len(values))
 
     def binary(
         self,
@@ -283,26 +300,32 @@ class _Recorder:
         rhs: np.ndarray,
         old: np.ndarray | None,
     ) -> np.ndarray:
+        detail = (i.kind, i.broadcast, self._is_cut(i.lhs_cb), self._is_cut(i.rhs_cb))
         if old is None:
             operands = [lhs[:, 0], rhs[:, 0]]
-            detail = (i.kind, i.broadcast)
             return self._record("binary", i.site, detail, operands, len(lhs))
-        detail = (i.kind, i.broadcast)
         return self._accumulate("mul_sum", i.site, detail, (lhs, rhs), len(lhs), old)
 
     def matmul(
         self, i: ins.MatmulBlock, lhs: np.ndarray, rhs: np.ndarray, old: np.ndarray
     ) -> np.ndarray:
         count = lhs.shape[0] * rhs.shape[1]
-        detail = (i.transpose,)
+        detail = (i.transpose, self._is_cut(i.lhs_cb), self._is_cut(i.rhs_cb))
         terms = (lhs, np.ascontiguousarray(rhs.T))
         return self._accumulate("matmul", i.site, detail, terms, count, old)
 
     def reduce(
         self, i: ins.ReduceTiles, values: np.ndarray, scaler: int, old: np.ndarray
     ) -> np.ndarray:
+        if scaler not in self.constants:
+            raise NetlistError(
+                f"the scaler of a reduction in @{self.launch.facts.name} is not "
+                "filled by `fill`",
+                advice="fill it in a data-movement kernel: fill %one row_scaler 1.0",
+                location=line_of(self.launch.sites[i.site]),
+            )
         factor = float(self.constants[scaler][0, 0])
-        detail = (i.kind, i.dim, factor)
+        detail = (i.kind, i.dim, factor, self._is_cut(i.cb))
         return self._accumulate("reduce", i.site, detail, (values,), len(values), old)
 
     def unary(self, i: ins.SfpuUnary, values: np.ndarray) -> np.ndarray:
@@ -326,8 +349,8 @@ class _Recorder:
         packed = self._record("pack", i.site, detail, [values], len(values))
         if old is None or old.min() < 0:
             return packed
-        total = self._record("sfpu_binary", i.site, ("add",), [old, packed], len(old))
-        return self._record("pack", i.site, (data_format, False), [total], len(total))
+        detail = (data_format,)
+        return self._record("pack_add", i.site, detail, [old, packed], len(old))
 
 
 def _join(sum_: _Accumulation) -> list[np.ndarray]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from runtime import instructions as ins
@@ -13,28 +11,32 @@ from runtime.walk_state import EMPTY, ZERO, Thread, WalkState
 class ComputeWalk(WalkState):
     """Executes compute instructions; each returns whether it could go on."""
 
-    def _dst_step(expected: str, following: str) -> Callable[..., bool]:  # noqa: N805  # pyright: ignore[reportGeneralTypeIssues]
-        def step(self: WalkState, thread: Thread, i: ins.Instruction) -> bool:
-            state = thread.state
-            if state.dst_state != expected:
-                raise self._fault(
-                    thread,
-                    f"Dst is {state.dst_state}, but must be {expected} here",
-                    "the order is acquire, commit, wait, release",
-                )
-            state.dst_state = following
-            if following == "acquired":
-                state.dst[:] = ZERO
-            if following == "free":
-                state.dst[:] = EMPTY
-            return True
+    def _section(self, thread: Thread, expected: str, following: str) -> bool:
+        state = thread.state
+        if state.dst_state != expected:
+            raise self._fault(
+                thread,
+                f"Dst is {state.dst_state}, but must be {expected} here",
+                "the order is acquire, commit, wait, release",
+            )
+        state.dst_state = following
+        return True
 
-        return step
+    def _acquire(self, thread: Thread, i: ins.RegsAcquire) -> bool:
+        self._section(thread, "free", "acquired")
+        thread.state.dst[:] = ZERO
+        return True
 
-    _acquire = _dst_step("free", "acquired")
-    _commit = _dst_step("acquired", "committed")
-    _regs_wait = _dst_step("committed", "packing")
-    _release = _dst_step("packing", "free")
+    def _commit(self, thread: Thread, i: ins.RegsCommit) -> bool:
+        return self._section(thread, "acquired", "committed")
+
+    def _regs_wait(self, thread: Thread, i: ins.RegsWait) -> bool:
+        return self._section(thread, "committed", "packing")
+
+    def _release(self, thread: Thread, i: ins.RegsRelease) -> bool:
+        self._section(thread, "packing", "free")
+        thread.state.dst[:] = EMPTY
+        return True
 
     def _dst(
         self, thread: Thread, first: int, count: int, state: str = "acquired"
@@ -68,9 +70,7 @@ class ComputeWalk(WalkState):
     def _copy(self, thread: Thread, i: ins.CopyTiles) -> bool:
         place = self._dst(thread, i.dst, i.slots.size)
         values = self._front(thread, i.cb, i.slots)
-        if i.broadcast is not None:
-            values = self.recorder.broadcast(i.site, values, i.broadcast)
-        thread.state.dst[place] = values
+        thread.state.dst[place] = self.recorder.copy(i, values)
         return True
 
     def _tilize(self, thread: Thread, i: ins.TilizeBlock) -> bool:

@@ -146,19 +146,21 @@ def load_causal_lm(
     dtype: torch.dtype = torch.bfloat16,
     random_weights: bool = False,
     no_weights: bool = False,
+    seed: int = 0,
 ) -> LoadedCausalLM:
     """Load a causal LM.
 
     `source` is a folder with config.json and safetensors, a GGUF file, the name of an
     installed package that ships one GGUF file, or a name on the hub. With
-    `random_weights` the folder needs config.json only; with `no_weights` the
+    `random_weights`, drawn from `seed`, the folder needs config.json only; with `no_weights` the
     parameters have shapes but no values (device meta). Raises ModelError.
     """
     place = resolve_source(source)
     with _reading(place):
         config = _load_config(place)
         if random_weights or no_weights:
-            module = _build(config, dtype, device="meta" if no_weights else "cpu")
+            device = "meta" if no_weights else "cpu"
+            module = _build(config, dtype, device=device, seed=seed)
         else:
             module = _load_weights(place, config, dtype)
         tokenizer = _load_tokenizer(place)
@@ -280,12 +282,14 @@ def _check_config_file(path: Path) -> None:
         ) from None
 
 
-def _build(config: Any, dtype: torch.dtype, *, device: str) -> nn.Module:
-    """The model with random weights, always the same, or on the meta device."""
+def _build(
+    config: Any, dtype: torch.dtype, *, device: str, seed: int = 0
+) -> nn.Module:
+    """The model with random weights, one set for each seed, or on the meta device."""
     from transformers import AutoModelForCausalLM
 
     with torch.random.fork_rng(devices=[]), torch.device(device):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return AutoModelForCausalLM.from_config(config, dtype=dtype)
 
 
