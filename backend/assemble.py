@@ -13,15 +13,13 @@ from dataclasses import dataclass, replace
 
 from xdsl.dialects.builtin import (
     BFloat16Type,
-    FileLineColLoc,
     Float32Type,
     ModuleOp,
-    NameLoc,
     StringAttr,
     UnitAttr,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
 
 from backend.lower_program import lower_program
 from dialects import tensix, ttir
@@ -39,7 +37,7 @@ from dialects.syntax import (
 from dialects.ttir.base import element_of, shape_of
 from passes.choose_grid import structure_key
 from passes.constants import argument_name, is_constant, recipe_of
-from passes.rewriting import flat_locations
+from passes.rewriting import describe_source
 from passes.schedule import Schedule
 
 _INSTANCE = re.compile(r"(?<=\.)\d+(?=\.)")
@@ -189,13 +187,19 @@ class _Assembler:
             name = self._fresh(self.outputs[value])
             self._declare(value, _Buffer(name, data_format, shape, role="output"))
             return
-        for buffer in self.free:
-            if (buffer.shape, buffer.data_format) == (shape, data_format):
-                self.free.remove(buffer)
-                self.buffers[value] = buffer
-                return
-        name = self._fresh(f"{program.sym_name.data}_out")
-        self._declare(value, _Buffer(name, data_format, shape))
+        wanted = f"{program.sym_name.data}_out"
+        fitting = [
+            buffer
+            for buffer in self.free
+            if (buffer.shape, buffer.data_format) == (shape, data_format)
+        ]
+        if fitting:
+            own = [buffer for buffer in fitting if buffer.name.startswith(wanted)]
+            chosen = min(own or fitting, key=lambda buffer: buffer.name)
+            self.free.remove(chosen)
+            self.buffers[value] = chosen
+            return
+        self._declare(value, _Buffer(self._fresh(wanted), data_format, shape))
 
     def _release(self, value: SSAValue) -> None:
         buffer = self.buffers.get(value)
@@ -324,18 +328,3 @@ def _pattern(text: str) -> str:
         return text
     first = re.escape(numbers[0])
     return re.sub(rf"(?<=\.){first}(?=\.)", "$", text)
-
-
-def describe_source(op: Operation) -> str:
-    """Where an operation comes from: `model.layers.0.mlp llama.py:182 (+11)`."""
-    parts = flat_locations(op.location)
-    if not parts:
-        return ""
-    first = parts[0]
-    path = ""
-    if isinstance(first, NameLoc):
-        path, first = first.desc.data, first.location
-    if isinstance(first, FileLineColLoc):
-        file = first.filename.data.rpartition("/")[2]
-        path = f"{path} {file}:{first.line.data}".strip()
-    return f"{path} (+{len(parts) - 1})" if len(parts) > 1 else path

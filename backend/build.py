@@ -127,7 +127,7 @@ class Body:
         )
 
     def pack_alone(self, buffer: str, axes: AxesAttr, *, wait: bool = True) -> None:
-        """Commit, pack Dst from tile 0 into a fresh block, release, maybe wait for it."""
+        """Commit, pack Dst from tile 0 into a fresh block, release; `wait` for it."""
         self.add(compute.CommitOp)
         self.add(compute.RegsWaitOp)
         self.reserve(buffer)

@@ -136,18 +136,17 @@ def _first_fit(
     What lives longest goes first, so that weights lie in one piece at the bottom.
     """
     order = sorted(buffers, key=lambda b: lives[b.name][0] - lives[b.name][1])
+    whole = (0, max((last for _, last in lives.values()), default=0))
     taken: list[tuple[int, int, int, int]] = []
-    offsets, longest_end = {}, 0
-    longest = max((lives[b.name][1] - lives[b.name][0] for b in order), default=0)
+    offsets, bottom = {}, 0
     for buffer in order:
-        first, last = lives[buffer.name]
         num_bytes = bytes_per_unit(buffer.tensor, chip)
-        offset = longest_end
-        if last - first < longest:
-            offset = _gap(taken, first, last, num_bytes, offset)
-            taken.append((offset, offset + num_bytes, first, last))
-        else:
-            longest_end += num_bytes
+        if lives[buffer.name] == whole:
+            offsets[buffer.name], bottom = bottom, bottom + num_bytes
+            continue
+        first, last = lives[buffer.name]
+        offset = _gap(taken, first, last, num_bytes, bottom)
+        taken.append((offset, offset + num_bytes, first, last))
         offsets[buffer.name] = offset
     return offsets
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from dialects.bindings import Bindings, instance_names
 from dialects.block_checks import check_blocks
 from dialects.chip import Chip, chip_names
 from dialects.errors import FaultsError, ForgeError, NetlistError
 from dialects.fit_checks import check_fit, check_maps
-from dialects.kernel_checks import check_kernels, count_program
+from dialects.kernel_checks import ProgramCounts, check_kernels, count_program
 from dialects.netlist_text import line_of
 from dialects.program import ProgramFacts
 from dialects.program_checks import check_names, fault
@@ -23,31 +24,48 @@ from dialects.recipe import RecipeError, parse_recipe
 from dialects.tensix import BufferOp, HostOp, NetlistOp, ProgramOp, RunOp
 
 
+@dataclass
+class Examined:
+    """A netlist that was looked at: its faults, and the counts of sound programs."""
+
+    faults: list[ForgeError] = field(default_factory=list)
+    counts: dict[str, ProgramCounts] = field(default_factory=dict)
+
+
 def check_netlist(netlist: NetlistOp, chip: Chip) -> list[ForgeError]:
     """All faults of a netlist, in the order of looking; empty where it is sound."""
+    return examine(netlist, chip).faults
+
+
+def examine(netlist: NetlistOp, chip: Chip) -> Examined:
+    """Look for faults, and keep what was counted on the way."""
     bindings = Bindings(netlist)
-    faults = [*_chip(netlist, chip), *_lines(netlist), *_buffers(bindings)]
-    facts: dict[str, ProgramFacts] = {}
+    result = Examined([*_chip(netlist, chip), *_lines(netlist), *_buffers(bindings)])
     for name, op in bindings.programs.items():
         found = _program(op, chip)
-        if isinstance(found, ProgramFacts):
-            facts[name] = found
+        if isinstance(found, ProgramCounts):
+            result.counts[name] = found
         else:
-            faults += found
+            result.faults += found
     runs = []
     for run in bindings.runs:
         wrong = list(_run(run, bindings))
-        faults += wrong
-        if isinstance(run, RunOp) and not wrong and run.program.data in facts:
+        result.faults += wrong
+        if isinstance(run, RunOp) and not wrong and run.program.data in result.counts:
             runs.append(run)
-    faults += check_maps(runs, facts, bindings)
-    faults += check_fit(runs, facts, bindings, chip)
-    return faults
+    facts = {name: counts.facts for name, counts in result.counts.items()}
+    result.faults += check_maps(runs, facts, bindings)
+    result.faults += check_fit(runs, facts, bindings, chip)
+    return result
 
 
 def require_sound(netlist: NetlistOp, chip: Chip) -> None:
     """Raise the fault of a netlist, or `FaultsError` with all of them."""
-    faults = check_netlist(netlist, chip)
+    raise_faults(netlist, check_netlist(netlist, chip))
+
+
+def raise_faults(netlist: NetlistOp, faults: list[ForgeError]) -> None:
+    """Raise one fault as it is, several as `FaultsError`, none not at all."""
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -115,18 +133,18 @@ def _twice(declared: dict[str, BufferOp], op: BufferOp) -> Iterator[ForgeError]:
         declared.setdefault(name, op)
 
 
-def _program(op: ProgramOp, chip: Chip) -> ProgramFacts | list[ForgeError]:
-    """The facts of a sound program, or its faults."""
+def _program(op: ProgramOp, chip: Chip) -> ProgramCounts | list[ForgeError]:
+    """The counts of a sound program, or its faults."""
     faults = check_names(op, chip)
     if faults:
         return faults
     try:
-        facts = ProgramFacts(op, chip)
-        found = [*check_kernels(count_program(facts)), *check_blocks(facts)]
+        counts = count_program(ProgramFacts(op, chip))
+        found = [*check_kernels(counts), *check_blocks(counts.facts)]
     except NetlistError as error:
         error.location = error.location or line_of(op)
         return [error]
-    return found or facts
+    return found or counts
 
 
 def _run(run: RunOp | HostOp, bindings: Bindings) -> Iterator[ForgeError]:

@@ -21,7 +21,7 @@ from dialects.errors import CapacityError, ForgeError
 from dialects.expr import Expr, Value
 from dialects.kernel_counts import TRANSFER_OPS
 from dialects.netlist_text import line_of
-from dialects.program import CircularBuffer, ProgramFacts, Tensor
+from dialects.program import CircularBuffer, ProgramFacts, Tensor, tensor_of
 from dialects.program_checks import fault
 from dialects.syntax import LocalAttr
 from dialects.tensix import IfOp, RunOp
@@ -148,8 +148,7 @@ def check_fit(
 
 def _alignment(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
     for op in bindings.buffer_ops:
-        tensor = next(b.tensor for b in bindings.buffers.values() if b.op is op)
-        unit = chip.dram_alignment_bytes
+        tensor, unit = tensor_of(op), chip.dram_alignment_bytes
         if tensor.row_major and page_bytes(tensor) % unit:
             yield fault(
                 op,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import StringAttr
-from xdsl.ir import Attribute, Dialect
+from xdsl.ir import Attribute, Dialect, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_attr_definition,
@@ -25,7 +25,12 @@ from xdsl.irdl import (
     var_result_def,
 )
 from xdsl.parser import AttrParser
-from xdsl.traits import IsolatedFromAbove, IsTerminator, Pure, SingleBlockImplicitTerminator
+from xdsl.traits import (
+    IsolatedFromAbove,
+    IsTerminator,
+    Pure,
+    SingleBlockImplicitTerminator,
+)
 from xdsl.utils.exceptions import VerifyException
 
 from dialects.expr import Expr, parse_expr
@@ -155,7 +160,7 @@ class YieldOp(IRDLOperation):
     traits = traits_def(IsTerminator(), Pure())
     assembly_format = "($values^ `:` type($values))? attr-dict"
 
-    def __init__(self, *values: object):
+    def __init__(self, *values: SSAValue):
         super().__init__(operands=[values])
 
 
@@ -173,7 +178,9 @@ class ProgramOp(IRDLOperation):
     fidelity = prop_def(WordAttr)
     dst = prop_def(WordAttr)
     body = region_def("single_block")
-    traits = traits_def(IsolatedFromAbove(), Pure(), SingleBlockImplicitTerminator(YieldOp))
+    traits = traits_def(
+        IsolatedFromAbove(), Pure(), SingleBlockImplicitTerminator(YieldOp)
+    )
     assembly_format = (
         "$sym_name `axes` $axes `uses` $uses `makes` $makes `fidelity` $fidelity "
         "`dst` $dst `(` $inputs `)` attr-dict-with-keyword `:` "
@@ -183,10 +190,10 @@ class ProgramOp(IRDLOperation):
     def __init__(
         self,
         name: str,
-        inputs: Sequence[object],
+        inputs: Sequence[SSAValue],
         output_types: Sequence[Attribute],
         properties: dict[str, Attribute],
-        body: object,
+        body: Region,
     ):
         super().__init__(
             operands=[inputs],
@@ -206,8 +213,9 @@ class ProgramOp(IRDLOperation):
         self._verify_uses("operand", self.uses.data, self.body.block.args)
         self._verify_uses("result", self.makes.data, self.outputs)
 
-    def _verify_uses(self, what: str, uses: Sequence[Use], values: object) -> None:
-        values = tuple(values)  # type: ignore[arg-type]
+    def _verify_uses(
+        self, what: str, uses: Sequence[Use], values: Sequence[SSAValue]
+    ) -> None:
         axes = self.axes.by_name()
         if len(uses) != len(values):
             raise VerifyException(f"{len(values)} {what}s, but {len(uses)} uses")

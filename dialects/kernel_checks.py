@@ -52,22 +52,7 @@ def count_program(facts: ProgramFacts) -> ProgramCounts:
 
 def check_kernels(counts: ProgramCounts) -> list[ForgeError]:
     """All faults in how the kernels of a program work together."""
-    facts = counts.facts
-    return [
-        fault_
-        for check in _CHECKS
-        for fault_ in check(counts)
-        if facts.cores or check is _cores
-    ]
-
-
-def _cores(counts: ProgramCounts) -> Iterator[ForgeError]:
-    if not counts.facts.cores:
-        yield fault(
-            counts.facts.op,
-            f"program @{counts.facts.name} has no core with work on every axis",
-            advice="lower the number of cores behind `over`, or the `unit`",
-        )
+    return [found for check in _CHECKS for found in check(counts)]
 
 
 # -- circular buffers ------------------------------------------------------------
@@ -326,7 +311,6 @@ def _signals(counts: ProgramCounts) -> Iterator[ForgeError]:
 
 
 _CHECKS: list[Callable[[ProgramCounts], Iterator[ForgeError]]] = [
-    _cores,
     _number_of_buffers,
     _ends,
     _balance,

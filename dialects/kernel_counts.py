@@ -56,12 +56,19 @@ class Counts:
         return self.totals[what, name]
 
 
-def count_kernel(facts: ProgramFacts, kernel: KernelOp, core: Core) -> Counts:
+def count_kernel(
+    facts: ProgramFacts,
+    kernel: KernelOp,
+    core: Core,
+    *,
+    deciding: dict[Block, frozenset[str]] | None = None,
+) -> Counts:
     """Count what a kernel does on a core.
 
-    Raises `NetlistError` where an expression has a name that nobody knows.
+    `deciding` keeps, from core to core, on which axes blocks depend. Raises
+    `NetlistError` where an expression has a name that nobody knows.
     """
-    counter = _Counter(facts, core)
+    counter = _Counter(facts, core, {} if deciding is None else deciding)
     counter.block(kernel.body.block, 1)
     return counter.counts
 
@@ -70,12 +77,13 @@ def count_all(facts: ProgramFacts, kernel: KernelOp) -> dict[Core, Counts]:
     """Count a kernel on every active core, those that must be alike once."""
     place_matters = bool(_deciding_names(facts, kernel.body.block))
     known: dict[object, Counts] = {}
+    deciding: dict[Block, frozenset[str]] = {}
     counts = {}
     for core in facts.cores:
         sizes = tuple(r.size for r in facts.ranges_on(core).values())
         key = core if place_matters else sizes
         if key not in known:
-            known[key] = count_kernel(facts, kernel, core)
+            known[key] = count_kernel(facts, kernel, core, deciding=deciding)
         counts[core] = known[key]
     return counts
 
@@ -107,13 +115,15 @@ def _points_of(facts: ProgramFacts, op: Operation) -> list[tuple[Expr, Expr]]:
 class _Counter:
     """Walks the blocks of a kernel with the current ranges of one core."""
 
-    def __init__(self, facts: ProgramFacts, core: Core):
+    def __init__(
+        self, facts: ProgramFacts, core: Core, deciding: dict[Block, frozenset[str]]
+    ):
         self.facts = facts
         self.core = core
         self.counts = Counts()
         self.env: dict[str, Value] = {"x": core.x, "y": core.y}
         self.ranges: dict[str, Range] = {}
-        self._decides: dict[Block, frozenset[str]] = {}
+        self._decides = deciding
         for axis, current in facts.ranges_on(core).items():
             self._enter(axis, current)
 

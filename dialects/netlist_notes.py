@@ -22,7 +22,7 @@ def notes(
 ) -> dict[Operation, list[str]]:
     """Comments for the operations of a netlist; `cycles` of one run of each program."""
     summary = NetlistSummary(netlist, chip)
-    found: dict[Operation, list[str]] = {netlist: list(_header(summary, cycles))}
+    found: dict[Operation, list[str]] = {netlist: list(header_notes(summary, cycles))}
     for op in netlist.body.block.ops:
         if isinstance(op, BufferOp):
             found[op] = [buffer_note(op)]
@@ -44,9 +44,10 @@ def program_notes(
     return found
 
 
-def _header(
+def header_notes(
     summary: NetlistSummary, cycles: Mapping[str, float] | None
 ) -> Iterator[str]:
+    """The totals of a netlist, line by line."""
     chip, (peak, fullest) = summary.chip, summary.l1_peak
     steps = summary.num_host_steps
     yield (

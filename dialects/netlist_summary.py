@@ -41,8 +41,14 @@ class ProgramSummary:
 class NetlistSummary:
     """A netlist in numbers. The netlist is sound (`dialects.checks`)."""
 
-    def __init__(self, netlist: NetlistOp, chip: Chip):
+    def __init__(
+        self,
+        netlist: NetlistOp,
+        chip: Chip,
+        counts: Mapping[str, ProgramCounts] | None = None,
+    ):
         self.netlist = netlist
+        self._counts = counts or {}
         self.chip = chip
         self.bindings = Bindings(netlist)
         self.places: dict[str, Place] = allocate_buffers(netlist, chip)
@@ -68,13 +74,15 @@ class NetlistSummary:
         return bottoms
 
     def _program(self, op: ProgramOp) -> ProgramSummary:
-        facts = ProgramFacts(op, self.chip)
+        counts = self._counts.get(op.sym_name.data)
+        if counts is None:
+            counts = count_program(ProgramFacts(op, self.chip))
+        facts = counts.facts
         runs = self.bindings.runs_of(facts.name)
         tensors = l1_bytes = read = written = None
         if runs:
             tensors = bound_by_name(facts, self.bindings.tensors(runs[0]))
             l1_bytes = max(self.l1_bytes(facts, run) for run in runs)
-            counts = count_program(facts)
             read = traffic(counts, tensors, "read")
             written = traffic(counts, tensors, "written")
         return ProgramSummary(

@@ -9,13 +9,14 @@ place of its line, which printing leaves out.
 from __future__ import annotations
 
 import io
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, StringAttr, UnknownLoc
-from xdsl.ir import Operation
+from xdsl.ir import Block, Operation
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError, VerifyException
@@ -25,6 +26,7 @@ from dialects.errors import FaultsError, ForgeError, NetlistError
 from dialects.tensix import NetlistOp, Tensix
 
 _PREFIX = "tensix."
+_UNREGISTERED = re.compile(r"Operation (\S+) is not registered")
 
 
 class NetlistPrinter(Printer):
@@ -69,9 +71,12 @@ class NetlistParser(Parser):
                 self._line_starts.append(number + 1)
 
     def parse_operation(self) -> Operation:
-        """Parse an operation and note its line and column."""
+        """Parse an operation and note its line and column; `{ }` is an empty block."""
         start = self._current_token.span.start
         op = super().parse_operation()
+        for region in op.regions:
+            if not region.blocks:
+                region.add_block(Block())
         if isinstance(op.location, UnknownLoc):
             line = bisect_right(self._line_starts, start)
             column = start - self._line_starts[line - 1] + 1
@@ -133,8 +138,14 @@ def _syntax_error(error: ParseError, text: str, path: str) -> NetlistError:
     line = text.count("\n", 0, error.span.start) + 1
     lines = text.splitlines()
     shown = lines[line - 1].strip() if line <= len(lines) else "end of file"
+    message = error.msg.strip()
+    unknown = _UNREGISTERED.fullmatch(message)
+    if unknown is not None:
+        message = f"'{unknown[1]}' is no operation, or stands where none may"
+    elif message == "in block definition":
+        message = "a `}` is missing"
     return NetlistError(
-        f"{error.msg}: `{shown}`",
+        f"{message}: `{shown}`",
         location=f"{path}:{line}",
         advice="compare the line with its neighbours or with a fresh compile",
     )

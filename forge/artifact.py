@@ -1,7 +1,7 @@
 """A compiled model on disk: netlist, weights, manifest, and the tokenizer's files.
 
-Written whole or not at all; nothing in it is code. `load` checks the manifest's
-hashes by size and the weights by the recipes that the netlist names.
+Written whole or not at all; nothing in it is code. `load` checks the weights against
+the size and the hash in the manifest. The netlist may be edited by hand.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ NETLIST = "netlist.mlir"
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
+PARTS = {NETLIST, WEIGHTS, MANIFEST, TOKENIZER}
 FORMAT = 1
 
 
@@ -57,29 +59,74 @@ class Manifest:
 def save_artifact(model: CompiledModel, folder: Path, tokenizer: Any = None) -> None:
     """Write an artefact. What was in the folder before is replaced at the end.
 
-    Raises `ArtifactError` if the folder holds something else than an artefact.
+    Raises `ArtifactError` if the folder holds something else than an artefact, or
+    cannot be written.
     """
-    if folder.exists() and not _may_replace(folder):
-        raise ArtifactError(
-            f"{folder} exists and is not a compiled model",
-            advice="name a new folder, or empty this one",
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with _draft_of(folder) as draft:
         _write(model, draft, tokenizer)
-        draft.chmod(0o755)
+        _let_others_read(draft)
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(draft, folder)
+            old = draft.with_name(f"{draft.name}-old")
+            folder.rename(old)
+            draft.rename(folder)
+            shutil.rmtree(old)
+        else:
+            draft.rename(folder)
+
+
+def require_writable(folder: Path) -> None:
+    """Find out before a long compile whether `save_artifact` can write there."""
+    with _draft_of(folder):
+        return
+
+
+@contextmanager
+def _draft_of(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside the one to be, gone afterwards unless it was renamed."""
+    _require_replaceable(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder} cannot be written: {error.strerror}",
+            location=str(folder.parent),
+            advice="name a folder in a place that you may write to",
+        ) from None
+    try:
+        yield Path(draft)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _may_replace(folder: Path) -> bool:
-    return folder.is_dir() and (
-        (folder / MANIFEST).exists() or not any(folder.iterdir())
-    )
+def _require_replaceable(folder: Path) -> None:
+    if not folder.exists():
+        return
+    advice = "name a new folder, or empty this one"
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} exists and is a file", advice=advice)
+    found = {path.name for path in folder.iterdir()}
+    if not found:
+        return
+    if not {NETLIST, MANIFEST} <= found:
+        raise ArtifactError(
+            f"{folder} exists and is not a compiled model", advice=advice
+        )
+    if found - PARTS:
+        raise ArtifactError(
+            f"{folder} is a compiled model, but holds other files too",
+            value=", ".join(sorted(found - PARTS)),
+            advice="move them, or name a new folder: this one would be replaced",
+        )
+
+
+def _let_others_read(draft: Path) -> None:
+    """Give the modes that files have anyway: both libraries make theirs private."""
+    mask = os.umask(0)
+    os.umask(mask)
+    draft.chmod(0o777 & ~mask)
+    for path in draft.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def _write(model: CompiledModel, folder: Path, tokenizer: Any) -> None:
@@ -88,14 +135,17 @@ def _write(model: CompiledModel, folder: Path, tokenizer: Any) -> None:
     if model.has_weights:
         path = folder / WEIGHTS
         model.write_weights(path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = path.stat().st_size
+        digest, size = _sha256(path), path.stat().st_size
     manifest = model.manifest(weights_sha256=digest, weights_bytes=size)
     text = json.dumps(asdict(manifest), indent=2)
     (folder / MANIFEST).write_text(f"{text}\n")
     if tokenizer is not None:
         tokenizer.save_pretrained(folder / TOKENIZER)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -108,17 +158,19 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         data = json.loads(path.read_text())
-        if data.get("format") != FORMAT:
+        if data["format"] != FORMAT:
             raise ArtifactError(
-                f"{path} has format {data.get('format')}, this forge reads {FORMAT}",
+                f"{path} has another format",
+                limit=f"format {FORMAT}",
+                value=f"format {data['format']}",
                 advice="compile the model again",
             )
         lm = data.pop("causal_lm")
         info = None if lm is None else CausalLMInfo(**_tuples(lm))
         return Manifest(**_tuples(data), causal_lm=info)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError):
         raise ArtifactError(
-            f"{path} is damaged ({error})", advice="compile the model again"
+            f"{path} is damaged", advice="compile the model again"
         ) from None
 
 
@@ -139,21 +191,35 @@ def load(folder: Path | str) -> CompiledModel:
     manifest = read_manifest(folder)
     path = folder / NETLIST
     if not path.is_file():
-        raise ArtifactError(f"{folder} has no {NETLIST}", advice="compile again")
-    netlist = read_netlist(path)
+        raise ArtifactError(
+            f"{folder} has no {NETLIST}", advice="compile the model again"
+        )
     weights = None
-    if (folder / WEIGHTS).exists():
+    if manifest.weights_sha256 is not None:
+        _require_whole(folder / WEIGHTS, manifest)
         weights = WeightsFile(folder / WEIGHTS)
-        size = (folder / WEIGHTS).stat().st_size
-        if manifest.weights_bytes not in (None, size):
-            raise ArtifactError(
-                f"{folder / WEIGHTS} has {size} bytes, the manifest says "
-                f"{manifest.weights_bytes}",
-                advice="compile the model again",
-            )
     return CompiledModel(
-        netlist, weights, causal_lm=manifest.causal_lm, name=manifest.name
+        read_netlist(path), weights, causal_lm=manifest.causal_lm, name=manifest.name
     )
+
+
+def _require_whole(path: Path, manifest: Manifest) -> None:
+    """The weights are those that the manifest was written with."""
+    advice = "compile the model again"
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing", advice=advice)
+    size = path.stat().st_size
+    if size != manifest.weights_bytes:
+        raise ArtifactError(
+            f"{path} is cut short, or another file",
+            limit=f"{manifest.weights_bytes} bytes, as {MANIFEST} says",
+            value=f"{size} bytes",
+            advice=advice,
+        )
+    if _sha256(path) != manifest.weights_sha256:
+        raise ArtifactError(
+            f"{path} is damaged: its hash is not the one in {MANIFEST}", advice=advice
+        )
 
 
 def load_tokenizer_of(folder: Path) -> Any:

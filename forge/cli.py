@@ -4,11 +4,12 @@ What a command does is in `forge/commands/<name>.py`, imported when it runs, so 
 `forge --help` is instant.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -69,6 +70,19 @@ ProgramName = Annotated[
 ]
 
 
+class NumericsName(StrEnum):
+    """How faithfully values are computed."""
+
+    FAST = "fast"
+    EXACT = "exact"
+
+
+Numerics = Annotated[
+    NumericsName,
+    typer.Option("--numerics", help="fast, or exact: the chip's bits."),
+]
+
+
 def _show_version(is_wanted: bool) -> None:
     if is_wanted:
         print(f"forge {__version__}")
@@ -123,12 +137,25 @@ def compile_command(
             "--no-weights", help="Write the netlist only: it can be timed, not run."
         ),
     ] = False,
+    random_weights: Annotated[
+        bool,
+        typer.Option(
+            "--random-weights",
+            help="Draw the weights: the folder needs config.json only.",
+        ),
+    ] = False,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="What random weights are drawn from."
+        ),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Compile MODEL into a folder: netlist, weights, manifest."""
-    from forge.commands.compile import run_compile
+    from forge.commands.compile import CompileRequest, run_compile
 
-    run_compile(
+    request = CompileRequest(
         model,
         output,
         chip=chip,
@@ -137,16 +164,26 @@ def compile_command(
         dump_ir=dump_ir,
         disabled_passes=tuple(disable_pass or ()),
         with_weights=not no_weights,
-        json=json,
+        random_seed=seed if random_weights else None,
     )
+    run_compile(request, json=json)
 
 
 @app.command("run")
 def run_command(
     folder: Folder,
     prompt: Annotated[
-        str, typer.Option("--prompt", "-p", metavar="TEXT", help="What to say to it.")
-    ],
+        str | None,
+        typer.Option("--prompt", "-p", metavar="TEXT", help="What to say to it."),
+    ] = None,
+    token_ids: Annotated[
+        str | None,
+        typer.Option(
+            "--token-ids",
+            metavar="N,N,...",
+            help="Instead of a prompt: token numbers, for a model without tokenizer.",
+        ),
+    ] = None,
     max_new_tokens: MaxNewTokens = 32,
     raw: Annotated[
         bool,
@@ -160,8 +197,42 @@ def run_command(
     run_run(
         folder,
         prompt,
+        token_ids=token_ids,
         max_new_tokens=max_new_tokens,
         use_chat_template=not raw,
+        json=json,
+    )
+
+
+@app.command("accuracy")
+def accuracy_command(
+    folder: Folder,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="What a language model reads."),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option("--inputs", metavar="FILE", help="Inputs by name, as .npz."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="MODEL", help="Judge by PyTorch's float32 of this model."
+        ),
+    ] = None,
+    numerics: Numerics = NumericsName.EXACT,
+    json: Json = False,
+) -> None:
+    """Show what formats and fidelities cost, and which program loses most."""
+    from forge.commands.accuracy import run_accuracy
+
+    run_accuracy(
+        folder,
+        text=text,
+        inputs=inputs,
+        model=model,
+        numerics=numerics.value,
         json=json,
     )
 
@@ -266,6 +337,8 @@ def demo_command(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `forge`; returns its exit code: 1 for an error, 2 for wrong usage."""
+    if argv is None:
+        signal.signal(signal.SIGTERM, _stop)
     try:
         check_packages_are_ours()
         app(args=None if argv is None else list(argv), prog_name="forge")
@@ -273,6 +346,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         show_error(error)
         return error.exit_code
+    except OSError as error:
+        sys.stdout.flush()
+        show_error(_as_forge_error(error))
+        return 1
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    """End as an exception does, so that drafts on disk are removed."""
+    raise SystemExit(128 + number)
+
+
+def _as_forge_error(error: OSError) -> ForgeError:
+    """What the system refused, and where."""
+    return ForgeError(
+        error.strerror or str(error),
+        location=error.filename,
+        advice="check the path, its permissions, and the room on the disk",
+    )

@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dialects.netlist_text import print_netlist
-from dialects.recipe import parameters_of, parse_recipe
-from dialects.tensix import NetlistOp
+from dialects.recipe import parameters_of, parse_recipe, substitute
+from dialects.tensix import BufferOp, NetlistOp
 from forge.artifact import CausalLMInfo, Manifest, save_artifact
-from forge.errors import UsageError
+from forge.errors import ArtifactError, UsageError
 from runtime.emulator import BoundBuffer, Emulator, Machine
 from runtime.weights import WeightsFile
 
 if TYPE_CHECKING:
     import torch
 
+    from forge.console import Step
     from forge.profile import Profile
 
 Values = Mapping[str, "torch.Tensor"] | WeightsFile | None
 
 
 class CompiledModel:
-    """A netlist with the values of its parameters.
+    """A netlist with the values of its parameters, in `fast` or `exact` numerics.
 
     Call it with the model's inputs, as torch tensors or numpy arrays in the order of
     the netlist's input buffers; it returns a torch tensor, or a tuple of them.
@@ -39,12 +41,21 @@ class CompiledModel:
         *,
         causal_lm: CausalLMInfo | None = None,
         name: str | None = None,
+        numerics: str = "fast",
     ):
         self.netlist = netlist
         self.causal_lm = causal_lm
         self.name = name or netlist.sym_name.data
-        self._values = values
+        self._values = _only_needed(netlist, values)
         self._cached_profile: Profile | None = None
+        self.numerics = numerics
+
+    @property
+    def sequence_length(self) -> int:
+        """Tokens of one pass of a language model. Raises `UsageError` for others."""
+        if self.causal_lm is None:
+            raise UsageError(f"'{self.name}' is not a language model")
+        return self.causal_lm.seq_len
 
     # -- computing -------------------------------------------------------------------
 
@@ -52,13 +63,13 @@ class CompiledModel:
     def emulator(self) -> Emulator:
         """The emulator with this netlist; programs are prepared at the first call."""
         if not self.has_weights:
-            raise UsageError(
+            raise ArtifactError(
                 f"'{self.name}' was compiled without weights: it can be timed, not run",
                 advice="compile it again without --no-weights",
             )
         values = self._values
         parameters = values if isinstance(values, WeightsFile) else _Arrays(values)
-        return Emulator(self.netlist, parameters)
+        return Emulator(self.netlist, parameters, numerics=self.numerics)
 
     @property
     def has_weights(self) -> bool:
@@ -99,12 +110,12 @@ class CompiledModel:
         facts = notes(self.netlist, self.machine.chip, cycles)
         return print_netlist(self.netlist, facts)
 
-    def profile(self) -> Profile:
+    def profile(self, progress: Step | None = None) -> Profile:
         """Predicted cycles, bytes and L1 of every program and of the whole."""
         from forge.profile import profile_machine
 
         if self._cached_profile is None:
-            self._cached_profile = profile_machine(self.machine)
+            self._cached_profile = profile_machine(self.machine, progress)
         return self._cached_profile
 
     # -- saving ----------------------------------------------------------------------
@@ -118,14 +129,11 @@ class CompiledModel:
         from safetensors.torch import save_file
 
         values = self._values
-        assert values is not None and not isinstance(values, WeightsFile)
-        needed = {
-            name
-            for buffer in self.machine.buffers.values()
-            if buffer.recipe is not None
-            for name in parameters_of(parse_recipe(buffer.recipe))
-        }
-        tensors = {name: values[name].detach().contiguous() for name in sorted(needed)}
+        assert values is not None
+        if isinstance(values, WeightsFile):
+            copyfile(values.path, path)
+            return
+        tensors = {name: value.detach().contiguous() for name, value in values.items()}
         save_file(tensors, str(path))
 
     def manifest(
@@ -144,6 +152,19 @@ class CompiledModel:
             weights_sha256=weights_sha256,
             weights_bytes=weights_bytes,
         )
+
+
+def _only_needed(netlist: NetlistOp, values: Values) -> Values:
+    """The values that recipes name: what passes have folded away can be freed."""
+    if values is None or isinstance(values, WeightsFile):
+        return values
+    needed: set[str] = set()
+    for op in netlist.body.block.ops:
+        if isinstance(op, BufferOp) and op.recipe is not None:
+            recipe = parse_recipe(op.recipe.data)
+            for number in range(1 if op.last is None else op.last.value + 1):
+                needed.update(parameters_of(substitute(recipe, number)))
+    return {name: values[name] for name in sorted(needed)}
 
 
 class _Arrays(Mapping[str, np.ndarray]):

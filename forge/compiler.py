@@ -19,6 +19,7 @@ from forge.frontends.huggingface import (
     LoadedCausalLM,
     import_causal_lm,
     load_causal_lm,
+    resolve_source,
 )
 from forge.frontends.torch_export import Imported, export_program, import_program
 from passes.context import CompileContext
@@ -99,7 +100,7 @@ def compile_imported(
         weights_format=DataFormat(options.weights_format),
         host_steps=() if causal_lm is None else ("tokenize", "argmax"),
     )
-    return CompiledModel(netlist, context.values, causal_lm=causal_lm)
+    return CompiledModel(netlist, context.values, causal_lm=causal_lm, name=name)
 
 
 def compile_causal_lm(
@@ -123,7 +124,7 @@ def compile_causal_lm(
         no_weights=not with_weights,
         seed=random_seed or 0,
     )
-    name = _model_name(source, loaded.config)
+    name = resolve_source(source).name
     model = compile_loaded(
         loaded, name, seq_len=seq_len, options=options, progress=progress
     )
@@ -159,8 +160,3 @@ def _stop_tokens(module: Any, config: Any) -> tuple[int, ...]:
     if found is None:
         return ()
     return tuple(found) if isinstance(found, list | tuple) else (int(found),)
-
-
-def _model_name(source: str, config: Any) -> str:
-    stem = Path(source).stem if Path(source).exists() else source.rsplit("/", 1)[-1]
-    return stem or str(getattr(config, "model_type", "model"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from dialects.allocation import allocate_circular_buffers
+from dialects.allocation import allocate_circular_buffers, bound_by_name
+from forge.console import Step
 from runtime.costs import load_costs
 from runtime.emulator import Machine
-from runtime.timing import LaunchTiming, time_launch
+from runtime.launch import Launch
+from runtime.timing import LaunchTiming, time_launch, warm_up
 
 
 @dataclass(frozen=True)
@@ -73,38 +75,37 @@ class Profile:
         return max((p.l1_bytes for p in self.programs), default=0)
 
 
-def profile_machine(machine: Machine) -> Profile:
+def profile_machine(machine: Machine, progress: Step | None = None) -> Profile:
     """Time every distinct launch of a netlist."""
-    counts = Counter((run.program, machine.tensors(run)) for run in machine.runs)
-    first = {(run.program, machine.tensors(run)): run for run in machine.runs}
+    if progress is not None:
+        progress.update("compiling its event loop, once on a machine")
+    warm_up()
+    keys = [(run.program, machine.tensors(run)) for run in machine.runs]
+    first = dict(zip(reversed(keys), reversed(machine.runs), strict=True))
     programs = []
-    for key, runs in counts.items():
-        launch = machine.launch(first[key])
-        timing = time_launch(launch)
-        placed = allocate_circular_buffers(
-            launch.facts, dict(zip(_names(launch), launch.tensors, strict=True)),
-            machine.chip,
-        )
-        cores = len(launch.streams)
-        busy = timing.fpu_busy_cycles / (timing.cycles * cores) if cores else 0.0
-        programs.append(
-            ProgramProfile(
-                name=key[0],
-                runs=runs,
-                cores=cores,
-                cycles=timing.cycles,
-                dram_read_bytes=timing.dram_read_bytes,
-                dram_written_bytes=timing.dram_written_bytes,
-                noc_bytes=timing.noc_bytes,
-                l1_bytes=sum(size for _, size in placed.values()),
-                fpu_utilisation=busy,
-                timing=timing,
-            )
-        )
+    for number, (key, runs) in enumerate(Counter(keys).items()):
+        if progress is not None:
+            progress.update(f"{number + 1} of {len(first)}: @{key[0]}")
+        programs.append(_profile_launch(machine.launch(first[key]), runs))
     gap = load_costs().op_to_op_gap_cycles
     chip = machine.chip
     return Profile(tuple(programs), gap, chip.clock_ghz, chip.l1_usable_bytes)
 
 
-def _names(launch: object) -> list[str]:
-    return [name for _, name in launch.facts.parameters]  # type: ignore[attr-defined]
+def _profile_launch(launch: Launch, runs: int) -> ProgramProfile:
+    timing = time_launch(launch)
+    facts, cores = launch.facts, len(launch.streams)
+    bound = bound_by_name(facts, launch.tensors)
+    placed = allocate_circular_buffers(facts, bound, facts.chip)
+    return ProgramProfile(
+        name=facts.name,
+        runs=runs,
+        cores=cores,
+        cycles=timing.cycles,
+        dram_read_bytes=timing.dram_read_bytes,
+        dram_written_bytes=timing.dram_written_bytes,
+        noc_bytes=timing.noc_bytes,
+        l1_bytes=sum(size for _, size in placed.values()),
+        fpu_utilisation=timing.fpu_busy_cycles / (timing.cycles * cores),
+        timing=timing,
+    )

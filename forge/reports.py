@@ -40,6 +40,11 @@ def profile_rows(profile: Profile) -> list[Sequence[object]]:
     ]
 
 
+def profile_dicts(profile: Profile) -> list[dict[str, object]]:
+    """The same rows for JSON."""
+    return [dict(zip(COLUMNS, row, strict=True)) for row in profile_rows(profile)]
+
+
 def profile_summary(profile: Profile) -> dict[str, Any]:
     """The totals, with units in their names."""
     return {
@@ -56,21 +61,19 @@ def profile_summary(profile: Profile) -> dict[str, Any]:
 
 def show_profile(profile: Profile, *, title: str, json: bool = False) -> None:
     """Print the table of programs and the totals."""
-    rows = profile_rows(profile)
     if json:
-        programs = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        show_json({"programs": programs, "total": profile_summary(profile)})
+        total = profile_summary(profile)
+        show_json({"programs": profile_dicts(profile), "total": total})
         return
-    show_table(title, COLUMNS, rows)
-    totals = profile_summary(profile)
+    show_table(title, COLUMNS, profile_rows(profile))
     print(
-        f"{totals['cycles']:,} cycles = {totals['milliseconds']:.2f} ms predicted for "
-        f"one pass: {totals['launches']} launches with gaps of "
-        f"{totals['gap_cycles_between_launches']:,} cycles"
+        f"{profile.total_cycles:,.0f} cycles, {profile.milliseconds:.2f} ms at "
+        f"{profile.clock_ghz:g} GHz: {profile.num_runs} launches, with gaps of "
+        f"{profile.gap_cycles:,.0f} cycles between them"
     )
     print(
         f"DRAM {profile.dram_read_bytes / 1e6:.1f} MB read, "
         f"{profile.dram_written_bytes / 1e6:.1f} MB written; L1 peak "
-        f"{profile.l1_peak_bytes / 1024:.0f} of {profile.l1_usable_bytes / 1024:.0f} "
-        "KiB a core"
+        f"{profile.l1_peak_bytes / 1024:,.0f} of "
+        f"{profile.l1_usable_bytes / 1024:,.0f} KiB on a core"
     )

@@ -23,6 +23,8 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "fold-constants": _loader("fold_constants", "FoldConstantsPass"),
     "hoist-permutes": _loader("hoist_permutes", "HoistPermutesPass"),
     "merge-projections": _loader("merge_projections", "MergeProjectionsPass"),
+    "move-inside-tiles": _loader("move_inside_tiles", "MoveInsideTilesPass"),
+    "check-coverage": _loader("coverage", "CheckCoveragePass"),
     "form-programs": _loader("form_programs", "FormProgramsPass"),
     "insert-padding": _loader("insert_padding", "InsertPaddingPass"),
     "form-stages": _loader("form_stages", "FormStagesPass"),

@@ -52,7 +52,8 @@ class AxisClasses:
                 self._tie_aligned([value, result])
         elif isinstance(op, ttir.EmbeddingOp):
             rank = len(shape_of(op.result))
-            self.same((op.input, rank - 2), (op.result, rank - 2))
+            for dim in range(rank - 1):
+                self.same((op.input, dim), (op.result, dim))
             self.same((op.weight, 1), (op.result, rank - 1))
         elif op.results and op.operands:
             self._tie_aligned([*op.operands, op.results[0]])

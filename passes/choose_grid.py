@@ -77,20 +77,21 @@ class _Chooser:
         self.program = program
         self.chip = chip
         self.schedule = Schedule(program)
-        self.tile_bytes = {
+        self.tile_bytes: dict[SSAValue, int] = {
             argument: self._bytes(argument, source, DataFormat(weights_format))
             for argument, source in zip(
                 program.body.block.args, program.inputs, strict=True
             )
         }
         self.phases = Fidelity(program.fidelity.data).phases
-        self.capacity = capacity(
-            fp32_dst=program.dst.data == "fp32", full_sync=False
-        )
+        self.capacity = capacity(fp32_dst=program.dst.data == "fp32", full_sync=False)
 
     def _bytes(self, argument: SSAValue, source: SSAValue, weights: DataFormat) -> int:
-        if argument in {v for i in range(len(self.schedule.stages))
-                        for v in self.schedule.weights_of(i)}:
+        if argument in {
+            v
+            for i in range(len(self.schedule.stages))
+            for v in self.schedule.weights_of(i)
+        }:
             return weights.tile_bytes
         element = element_of(argument)
         if isinstance(element, BFloat16Type):
@@ -160,7 +161,7 @@ class _Chooser:
 
     def _with_blocks(self, axes: dict[str, Axis]) -> dict[str, Axis]:
         """Blocks: outer axes one by one, a Dst block of results, K by up to eight."""
-        blocks = {name: 1 for name in self.schedule.outer}
+        blocks = dict.fromkeys(self.schedule.outer, 1)
         for stage, plan in zip(self.schedule.stages, self.schedule.plans, strict=True):
             if not any(value in self.schedule.outputs for value in stage.results):
                 continue
@@ -183,7 +184,9 @@ class _Chooser:
     # -- prices --------------------------------------------------------------------
 
     def _price(self, axes: dict[str, Axis]) -> float:
-        compute = sum(self._stage_price(i, axes) for i in range(len(self.schedule.stages)))
+        compute = sum(
+            self._stage_price(i, axes) for i in range(len(self.schedule.stages))
+        )
         cores = prod(a.cores for a in axes.values())
         dram_bytes, issue = 0.0, 0.0
         for operand in self.schedule.operands:

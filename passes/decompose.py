@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -20,6 +21,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import ttir
+from dialects.formats import TILE_EDGE
 from passes.rewriting import apply_patterns, replace, replace_by_value, splat_of
 
 
@@ -123,6 +125,140 @@ class WriteDivisionAsProduct(RewritePattern):
         replace(rewriter, op, [inverse, ttir.MultiplyOp(op.lhs, inverse)])
 
 
+class WriteClampAsBounds(RewritePattern):
+    """A clamp is the larger of the lower bound and the smaller of the upper one."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: ttir.ClampScalarOp, rewriter: PatternRewriter
+    ) -> None:
+        element = ttir.element_of(op)
+        if not ttir.is_float(element):
+            return
+        shape = [1] * len(ttir.shape_of(op))
+        new: list[Operation] = []
+        value = op.input
+        for bound, kind in ((op.max, ttir.MinimumOp), (op.min, ttir.MaximumOp)):
+            if isfinite(bound.value.data):
+                number = ttir.FullOp(shape, float(bound.value.data), element)
+                new += [number, step := kind(value, number)]
+                value = step.result
+        if new:
+            replace(rewriter, op, new)
+
+
+class WriteMatmulOfVectorsAsMatrices(RewritePattern):
+    """A vector on the left is one row, on the right one column."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: ttir.MatmulOp, rewriter: PatternRewriter) -> None:
+        ranks = len(ttir.shape_of(op.a)), len(ttir.shape_of(op.b))
+        if 1 not in ranks:
+            return
+        new: list[Operation] = []
+        a, b = op.a, op.b
+        if ranks[0] == 1:
+            new.append(row := ttir.ReshapeOp(a, [1, *ttir.shape_of(a)]))
+            a = row.result
+        if ranks[1] == 1:
+            new.append(column := ttir.ReshapeOp(b, [*ttir.shape_of(b), 1]))
+            b = column.result
+        product = ttir.MatmulOp(
+            a, b, transpose_a=op.transposes_a, transpose_b=op.transposes_b
+        )
+        result = ttir.ReshapeOp(product, ttir.shape_of(op))
+        replace(rewriter, op, [*new, product, result])
+
+
+# -- reductions ----------------------------------------------------------------
+
+
+class WriteMinAsMax(RewritePattern):
+    """The smallest element is minus the largest of the negated ones."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: ttir.MinOp, rewriter: PatternRewriter) -> None:
+        negated = ttir.NegOp(op.input)
+        largest = ttir.MaxOp(negated, op.axes, keep_dim=op.keeps_dimensions)
+        replace(rewriter, op, [negated, largest, ttir.NegOp(largest)])
+
+
+class ReduceOneDimensionAtATime(RewritePattern):
+    """Reductions keep their dimension, and have one: the last ones go first."""
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        if not isinstance(op, ttir.ReductionOp):
+            return
+        if op.keeps_dimensions and len(op.axes) == 1:
+            return
+        new: list[Operation] = []
+        value = op.input
+        for axis in reversed(op.axes):
+            new.append(step := type(op)(value, [axis], keep_dim=True))
+            value = step.result
+        if not op.keeps_dimensions:
+            new.append(ttir.ReshapeOp(value, ttir.shape_of(op)))
+        if new:
+            replace(rewriter, op, new)
+
+
+class ReduceAlongColumns(RewritePattern):
+    """What would reduce rows that end inside a tile is turned before and behind.
+
+    Masks cover columns only, so padding rows must not reach a reduction.
+    """
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        rank = len(ttir.shape_of(op.results[0])) if op.results else 0
+        if isinstance(op, ttir.SoftmaxOp):
+            moved = op.axis != rank - 1
+        elif isinstance(op, ttir.ReductionOp) and len(op.axes) == 1:
+            height = ttir.shape_of(op.input)[op.axes[0]]
+            moved = op.axes[0] == rank - 2 and height % TILE_EDGE != 0
+            moved = moved and op.keeps_dimensions
+        else:
+            return
+        if not moved:
+            return
+        axis = op.axis if isinstance(op, ttir.SoftmaxOp) else op.axes[0]
+        order = list(range(rank))
+        order[axis], order[-1] = order[-1], order[axis]
+        turned = ttir.PermuteOp(op.operands[0], order)
+        if isinstance(op, ttir.SoftmaxOp):
+            inner: Operation = ttir.SoftmaxOp(turned, rank - 1)
+        else:
+            inner = type(op)(turned, [rank - 1], keep_dim=True)
+        replace(rewriter, op, [turned, inner, ttir.PermuteOp(inner, order)])
+
+
+class HalveLeadingMaximum(RewritePattern):
+    """A maximum over a leading dimension compares halves until one is left."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: ttir.MaxOp, rewriter: PatternRewriter) -> None:
+        shape = ttir.shape_of(op.input)
+        if len(op.axes) != 1 or op.axes[0] >= len(shape) - 2:
+            return
+        (axis,) = op.axes
+        if not op.keeps_dimensions or shape[axis] == 1:
+            return
+        half = -(-shape[axis] // 2)
+        first = _range(op.input, axis, 0, half)
+        second = _range(op.input, axis, shape[axis] - half, shape[axis])
+        larger = ttir.MaximumOp(first, second)
+        rest: list[Operation] = [larger]
+        if half > 1:
+            rest.append(ttir.MaxOp(larger, [axis], keep_dim=True))
+        replace(rewriter, op, [first, second, *rest])
+
+
+def _range(value: SSAValue, axis: int, begin: int, end: int) -> ttir.SliceStaticOp:
+    shape = ttir.shape_of(value)
+    begins, ends = [0] * len(shape), list(shape)
+    begins[axis], ends[axis] = begin, end
+    return ttir.SliceStaticOp(value, begins, ends, [1] * len(shape))
+
+
 @dataclass(frozen=True)
 class DecomposePass(ModulePass):
     """Writes ops that are shorthand in the ops they stand for."""
@@ -137,4 +273,10 @@ class DecomposePass(ModulePass):
             WriteNumberAsFull(),
             WritePowerAsProduct(),
             WriteDivisionAsProduct(),
+            WriteClampAsBounds(),
+            WriteMatmulOfVectorsAsMatrices(),
+            WriteMinAsMax(),
+            ReduceOneDimensionAtATime(),
+            ReduceAlongColumns(),
+            HalveLeadingMaximum(),
         )

@@ -43,6 +43,7 @@ BINARY = {
     "ttir.div": "div",
     "ttir.maximum": "max",
     "ttir.minimum": "min",
+    "ttir.pow": "pow",
 }
 _ON_MATRIX_UNIT = ("add", "sub", "mul")
 _COMMUTATIVE = ("add", "mul", "max", "min")
@@ -57,7 +58,7 @@ SUPPORTED = {
     "ttir.full",
     "ttir.embedding",
 }
-"""What a program's region may hold, by name."""
+"""What a program's region may hold, by name. A power needs a number as exponent."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,15 @@ class _Planner:
         self.free: list[int] = []
         body = stage.body.block
         ops = [op for op in body.ops if not isinstance(op, YieldOp)]
-        self.uses = {
+        self.uses: dict[SSAValue, int] = {
             r: sum(1 for u in r.uses if u.operation.parent is body)
             for op in ops
             for r in op.results
         }
         fused = {op.input.owner for op in ops if isinstance(op, ttir.ReductionOp)}
-        self.fused = {op for op in fused if isinstance(op, ttir.MultiplyOp) and op in ops}
+        self.fused = {
+            op for op in fused if isinstance(op, ttir.MultiplyOp) and op in ops
+        }
         contractions = [
             op for op in ops if isinstance(op, ttir.MatmulOp | ttir.ReductionOp)
         ]
@@ -169,18 +172,22 @@ class _Planner:
         self.plan.registers += 1
         return self.plan.registers - 1
 
-    def _register(self, value: SSAValue) -> int:
-        """The register that holds a value, loading it from its buffer if needed."""
+    def _register(self, value: SSAValue, like: SSAValue | None = None) -> int:
+        """The register that holds a value, loading it from its buffer if needed.
+
+        It is repeated as it must be to have the shape of another value.
+        """
         if value in self.place:
             return self.place[value]
         register = self._take()
-        self.plan.steps.append(Copy(value, None, register))
+        broadcast = None if like is None else broadcast_of(value, like)
+        self.plan.steps.append(Copy(value, broadcast, register))
         return register
 
-    def _consume(self, value: SSAValue) -> int:
+    def _consume(self, value: SSAValue, like: SSAValue | None = None) -> int:
         """A register holding the value that may be overwritten."""
         if value not in self.place:
-            return self._register(value)
+            return self._register(value, like)
         self.uses[value] -= 1
         if self.uses[value] > 0:
             raise PassFailedException(
@@ -202,10 +209,10 @@ class _Planner:
         result = op.results[0]
         left, right = scalar_of(lhs), scalar_of(rhs)
         if right is not None:
-            self.place[result] = self._with_scalar(function, lhs, right)
+            self.place[result] = self._with_scalar(function, lhs, right, result)
             return
         if left is not None:
-            self.place[result] = self._scalar_first(function, left, rhs)
+            self.place[result] = self._scalar_first(function, left, rhs, result)
             return
         if lhs not in self.place and rhs not in self.place:
             self.place[result] = self._from_buffers(function, lhs, rhs, result)
@@ -215,8 +222,10 @@ class _Planner:
             return
         self.place[result] = self._mixed(function, lhs, rhs, result)
 
-    def _with_scalar(self, function: str, value: SSAValue, number: float) -> int:
-        register = self._consume(value)
+    def _with_scalar(
+        self, function: str, value: SSAValue, number: float, result: SSAValue
+    ) -> int:
+        register = self._consume(value, result)
         name, scalar = {
             "add": ("add_unary", number),
             "sub": ("add_unary", -number),
@@ -224,15 +233,18 @@ class _Planner:
             "div": ("mul_unary", 1.0 / number if number else float("inf")),
             "max": ("max_unary", number),
             "min": ("min_unary", number),
+            "pow": ("pow_unary", number),
         }[function]
         self.plan.steps.append(Unary(name, register, scalar))
         return register
 
-    def _scalar_first(self, function: str, number: float, value: SSAValue) -> int:
+    def _scalar_first(
+        self, function: str, number: float, value: SSAValue, result: SSAValue
+    ) -> int:
         turn = {"sub": "negative", "div": "recip"}.get(function)
         if turn is None:
-            return self._with_scalar(function, value, number)
-        register = self._consume(value)
+            return self._with_scalar(function, value, number, result)
+        register = self._consume(value, result)
         self.plan.steps.append(Unary(turn, register))
         name = "add_unary" if function == "sub" else "mul_unary"
         self.plan.steps.append(Unary(name, register, number))
@@ -310,10 +322,9 @@ def scalar_of(value: SSAValue) -> float | None:
 
 def broadcast_of(operand: SSAValue, result: SSAValue) -> str | None:
     """How an operand's tiles repeat inside the result's: row, col, scalar or not."""
-    own, full = shape_of(operand), shape_of(result)
+    own, full = (1, 1, *shape_of(operand)), (1, 1, *shape_of(result))
     column = own[-1] == 1 and full[-1] != 1
-    own_rows = own[-2] if len(own) > 1 else 1
-    row = own_rows == 1 and len(full) > 1 and full[-2] != 1
+    row = own[-2] == 1 and full[-2] != 1
     if column and row:
         return "scalar"
     return "col" if column else "row" if row else None
@@ -322,5 +333,3 @@ def broadcast_of(operand: SSAValue, result: SSAValue) -> str | None:
 def capacity(*, fp32_dst: bool, full_sync: bool) -> int:
     """Tiles of Dst that a compute kernel has (wormhole.md section 2.3)."""
     return (4 if fp32_dst else 8) * (2 if full_sync else 1)
-
-

@@ -9,7 +9,7 @@ operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
@@ -26,16 +26,17 @@ from dialects.formats import TILE_EDGE
 from dialects.grid import NO_AXIS, AxisListAttr, ProgramOp, Use, UsesAttr, YieldOp
 from dialects.program import Axis
 from dialects.syntax import WordAttr
-from dialects.ttir.base import element_of, shape_of
+from dialects.ttir.base import element_of, is_float, shape_of
 from passes.axis_classes import AxisClasses, Place
 from passes.constants import is_constant
 from passes.patterns import elementwise_partner, single_user
 from passes.program_bodies import write
-from passes.rewriting import fused_location
+from passes.rewriting import fused_location, splat_of
 from passes.views import (
     CutsTileError,
     View,
     aligned_view,
+    by_rows,
     is_view,
     repeat_interleave,
     whole,
@@ -75,6 +76,7 @@ class _Former:
 
     def __init__(self, function: FuncOp, options: FormProgramsPass):
         self.options = options
+        self.copies = _copy_returned(function.body.block)
         self.ops = list(function.body.block.ops)
         self.position = {op: i for i, op in enumerate(self.ops)}
         self.taken: set[Operation] = set()
@@ -93,8 +95,10 @@ class _Former:
             members.sort(key=lambda op: self.position[op])
             _Builder(members).build(InsertPoint.before(place))
         for op in reversed(self.ops):
-            if op.parent is not None and not isinstance(op, ReturnOp) and not any(
-                result.uses for result in op.results
+            if (
+                op.parent is not None
+                and not isinstance(op, ReturnOp)
+                and not any(result.uses for result in op.results)
             ):
                 Rewriter.erase_op(op)
 
@@ -102,7 +106,7 @@ class _Former:
         return not (
             is_view(op)
             or isinstance(op, (ReturnOp, *_CREATION))
-            or all(map(is_constant, op.results))
+            or (all(map(is_constant, op.results)) and op not in self.copies)
         )
 
     def _take(self, group: list[Operation], op: Operation) -> None:
@@ -143,9 +147,7 @@ class _Former:
                     self._take(group, user)
                     grown = True
 
-    def _only_user(
-        self, member: Operation, group: list[Operation]
-    ) -> Operation | None:
+    def _only_user(self, member: Operation, group: list[Operation]) -> Operation | None:
         user = single_user(member.results[0])
         return None if user in group else user
 
@@ -187,6 +189,28 @@ class _Former:
                     self._take(group, owner)
                     queue.append(owner)
         return group
+
+
+def _copy_returned(block: Block) -> set[Operation]:
+    """Each result of a function is one that a program computes, and no other has."""
+    last = block.last_op
+    copies: set[Operation] = set()
+    if not isinstance(last, ReturnOp):
+        return copies
+    seen: set[SSAValue] = set()
+    for number, value in enumerate(last.operands):
+        owner = value.owner
+        computed = isinstance(owner, Operation) and not is_view(owner)
+        if not computed or is_constant(value) or value in seen:
+            copy = ttir.TypecastOp(value, element_of(value))
+            copy.location = (
+                owner.location if isinstance(owner, Operation) else last.location
+            )
+            Rewriter.insert_op(copy, InsertPoint.before(last))
+            last.operands[number] = copy.result
+            copies.add(copy)
+        seen.add(last.operands[number])
+    return copies
 
 
 @dataclass
@@ -240,16 +264,17 @@ class _Builder:
         """The region's value for one outside."""
         if outer in self.inside:
             return self.inside[outer]
-        owner = outer.owner
-        if isinstance(owner, _CREATION):
-            return self.add(owner.clone())
+        number = splat_of(outer)
+        if number is not None:
+            ones = [1] * len(shape_of(outer))
+            return self.add(ttir.FullOp(ones, number, element_of(outer)))
         if (outer, repeat) not in self.arguments:
             self.arguments[outer, repeat] = self._argument(outer, repeat)
         return self.arguments[outer, repeat].value
 
     def _argument(self, outer: SSAValue, repeat: int) -> _Argument:
         try:
-            view = whole(outer) if is_constant(outer) else aligned_view(outer)
+            view = self._view(outer)
         except CutsTileError as error:
             raise PassFailedException(
                 f"{self.members[0].name}: {error}; the operand "
@@ -262,6 +287,11 @@ class _Builder:
             type_ = ttir.tensor_type_of(outer).__class__(element_of(outer), sizes)
         value = self.block.insert_arg(type_, len(self.block.args))
         return _Argument(view.source, view, value)
+
+    def _view(self, outer: SSAValue) -> View:
+        if not is_float(element_of(outer)):
+            return by_rows(outer)
+        return whole(outer) if is_constant(outer) else aligned_view(outer)
 
     def matrix(self, outer: SSAValue, *, transposed: bool) -> tuple[SSAValue, bool]:
         """The right side of a contraction; constants are turned at upload."""
@@ -280,7 +310,7 @@ class _Builder:
 
     # -- axes ------------------------------------------------------------------------
 
-    def _program(self, outputs: list[SSAValue], made: list[SSAValue]) -> ProgramOp:
+    def _program(self, outputs: Sequence[SSAValue], made: list[SSAValue]) -> ProgramOp:
         classes = AxisClasses(self.block)
         arguments = list(self.arguments.values())
         order = [*made, *(a.value for a in arguments if not (a.index or a.gathered))]

@@ -121,7 +121,9 @@ def _pull_product(
     ):
         return
     source = stages[home[product.result]]
-    if source.kind != "elementwise" or any(v.owner in source.ops for v in product.operands):
+    if source.kind != "elementwise" or any(
+        v.owner in source.ops for v in product.operands
+    ):
         return
     source.ops.remove(product)
     stages[-1].ops.append(product)

@@ -24,7 +24,7 @@ from dialects.ttir.base import tensor_type_of
 from passes.patterns import single_user
 from passes.rewriting import apply_patterns, replace
 
-_ROW_WISE = (ttir.RMSNormOp, ttir.LayerNormOp, ttir.SoftmaxOp)
+_NORMS = (ttir.RMSNormOp, ttir.LayerNormOp)
 
 
 class HoistPermute(RewritePattern):
@@ -52,7 +52,7 @@ class HoistPermute(RewritePattern):
 def _works_on_rows(op: Operation, rank: int) -> bool:
     if isinstance(op, ttir.SoftmaxOp):
         return op.dimension.value.data % rank == rank - 1
-    if isinstance(op, _ROW_WISE):
+    if isinstance(op, _NORMS):
         return len(op.normalized_shape.get_values()) == 1
     return False
 

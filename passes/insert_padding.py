@@ -52,9 +52,7 @@ def _guard(program: ProgramOp, op: Operation) -> None:
             )
         if isinstance(op, ttir.MaxOp):
             _mask(op, 0, ttir.AddOp, inside=0.0, outside=LOWEST)
-        elif not (
-            _is_zero_padded(program, op.input) or _is_masked_softmax(op.input)
-        ):
+        elif not (_is_zero_padded(program, op.input) or _is_masked_softmax(op.input)):
             _mask(op, 0, ttir.MultiplyOp, inside=1.0, outside=0.0)
     elif isinstance(op, ttir.MatmulOp) and _is_partial(op.a):
         clean = _is_zero_padded(program, op.a) or _is_zero_padded(program, op.b)

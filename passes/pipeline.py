@@ -19,6 +19,9 @@ PIPELINE: tuple[str, ...] = (
     # What: from the model's operations to the chip's.
     *TTIR_PIPELINE,
     "hoist-permutes",
+    "move-inside-tiles",
+    "fold-constants",
+    "check-coverage",
     "merge-projections",
     # Where: programs, their loops, their cores, who multicasts.
     "form-programs",
@@ -35,7 +38,7 @@ OPTIONAL = {
     "norm-fusion": "norms are programs of their own",
     "epilogue-fusion": "what follows a contraction is a program of its own",
 }
-"""What may be left out, and what that means. The last two are parts of form-programs."""
+"""What may be left out, and what that means; the last two are in form-programs."""
 
 Observer = Callable[[int, str, ModuleOp], None]
 

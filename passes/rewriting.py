@@ -9,9 +9,11 @@ from typing import TypeVar
 from xdsl.dialects.builtin import (
     UNKNOWN_LOC,
     ArrayAttr,
+    FileLineColLoc,
     FusedLoc,
     LocationAttr,
     ModuleOp,
+    NameLoc,
     NoneAttr,
     UnknownLoc,
 )
@@ -46,6 +48,21 @@ def fused_location(ops: Iterable[Operation]) -> LocationAttr:
     if len(distinct) == 1:
         return distinct[0]  # pyright: ignore[reportReturnType]
     return FusedLoc(distinct, NoneAttr())
+
+
+def describe_source(op: Operation) -> str:
+    """Where an operation comes from: `model.layers.0.mlp llama.py:182 (+11)`."""
+    parts = flat_locations(op.location)
+    if not parts:
+        return ""
+    first = parts[0]
+    path = ""
+    if isinstance(first, NameLoc):
+        path, first = first.desc.data, first.location
+    if isinstance(first, FileLineColLoc):
+        file = first.filename.data.rpartition("/")[2]
+        path = f"{path} {file}:{first.line.data}".strip()
+    return f"{path} (+{len(parts) - 1})" if len(parts) > 1 else path
 
 
 def replace(

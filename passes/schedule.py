@@ -68,7 +68,7 @@ class Schedule:
 
     @property
     def parallel(self) -> tuple[str, ...]:
-        """Axes that cores may share out: all results have them, no stage reduces them."""
+        """Axes that cores may share out: all results have them, none is reduced."""
         first, *rest = (self.axes.real(value) for value in self.outputs)
         reduced = {
             axis
@@ -87,9 +87,7 @@ class Schedule:
         axes = self.axes.of(value)
         leading = [a for a in axes[:-2] if a in self.parallel]
         row = axes[-2] if len(axes) > 1 else None
-        streams = any(
-            self._streams_weights(index) for index in range(len(self.stages))
-        )
+        streams = any(self._streams_weights(index) for index in range(len(self.stages)))
         if len(self.stages) > 1 and not streams and row in self.parallel:
             leading.append(row)
         return tuple(leading)

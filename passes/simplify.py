@@ -132,6 +132,26 @@ class DropNeutralElement(RewritePattern):
                 replace_by_value(rewriter, op, value)
 
 
+class DropBroadcastOfOperand(RewritePattern):
+    """An element-wise operation repeats its operands itself."""
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        if not isinstance(op, ttir.ArithmeticOp):
+            return
+        shape = ttir.shape_of(op)
+        for number, value in enumerate(op.operands):
+            view = producer(value, ttir.BroadcastOp)
+            if view is None:
+                continue
+            shapes = [ttir.shape_of(v) for v in op.operands]
+            shapes[number] = ttir.shape_of(view.input)
+            if ttir.broadcast_shape(*shapes) == shape:
+                operands = list(op.operands)
+                operands[number] = view.input
+                replace(rewriter, op, type(op)(*operands), absorbed=[view])
+                return
+
+
 class AbsorbTransposeIntoContraction(RewritePattern):
     """A permutation that exchanges the last two dimensions of b is `transpose_b`."""
 
@@ -175,5 +195,6 @@ class SimplifyPass(ModulePass):
             MergeCasts(),
             WriteViewOfFullAsFull(),
             DropNeutralElement(),
+            DropBroadcastOfOperand(),
             AbsorbTransposeIntoContraction(),
         )

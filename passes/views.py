@@ -2,8 +2,8 @@
 
 A chain of view operations on a tensor is an index map from the dimensions of the
 result to tiles of the source. A dimension counts in *granules*: 32 elements where it
-runs along rows or columns of tiles, 1 elsewhere. What would cut inside a tile has no
-view and must be rewritten before.
+runs along rows or columns inside tiles, 1 elsewhere. What would cut inside a tile, or
+turn its rows into columns, has no view and must be rewritten before.
 """
 
 from __future__ import annotations
@@ -33,12 +33,20 @@ class CutsTileError(Exception):
     """The view would cut inside a tile; the message says which and how."""
 
 
+ROWS, COLUMNS = "rows", "columns"
+
+
 @dataclass(frozen=True)
 class Dim:
-    """A dimension: elements, and elements per step of its index."""
+    """A dimension: elements, and which way it runs inside tiles, if it does."""
 
     size: int
-    granule: int
+    inside: str | None = None
+
+    @property
+    def granule(self) -> int:
+        """Elements per step of its index."""
+        return 1 if self.inside is None else TILE_EDGE
 
     @property
     def steps(self) -> int:
@@ -63,8 +71,8 @@ class View:
         values = {f"d{i}": name for i, name in enumerate(names)}
         index = [substitute(expr, values) for expr in self.index]
         shape = shape_of(self.source)
-        if len(shape) == 1:
-            return Const(0), index[0]
+        if len(shape) < 2:
+            return Const(0), index[0] if index else Const(0)
         row, stride = index[-2], -(-shape[-2] // TILE_EDGE)
         for size, expr in zip(reversed(shape[:-2]), reversed(index[:-2]), strict=True):
             row = add(multiply(expr, stride), row)
@@ -87,32 +95,47 @@ def view_of(value: SSAValue) -> View:
 def aligned_view(value: SSAValue) -> View:
     """The same, with tiles along the last two dimensions and nowhere else."""
     view = view_of(value)
-    last = len(view.dims) - 2
     for place, dim in enumerate(view.dims):
-        wanted = TILE_EDGE if place >= last else 1
-        if dim.size != 1 and dim.granule != wanted:
+        if dim.size != 1 and dim.inside != _inside(place, len(view.dims)):
             raise CutsTileError(
                 f"dimension {place} of {'x'.join(str(d.size) for d in view.dims)} "
-                "would have to be moved between tiles"
+                "would have to be moved between tiles, or turned inside them"
             )
     return view
+
+
+def _inside(place: int, rank: int) -> str | None:
+    """Which way a dimension of a tensor runs inside its tiles."""
+    return {1: COLUMNS, 2: ROWS}.get(rank - place)
 
 
 def whole(value: SSAValue) -> View:
     """The view of a tensor as it is."""
     shape = shape_of(value)
     dims = tuple(
-        Dim(size, TILE_EDGE if place >= len(shape) - 2 else 1)
-        for place, size in enumerate(shape)
+        Dim(size, _inside(place, len(shape))) for place, size in enumerate(shape)
     )
     index = tuple(_index(place, dim) for place, dim in enumerate(dims))
     return View(value, dims, index)
 
 
+def by_rows(value: SSAValue) -> View:
+    """The view of an index, which is stored row by row and read by pieces of rows."""
+    shape = shape_of(value)
+    last = len(shape) - 1
+    dims = tuple(
+        Dim(size, COLUMNS if place == last else None)
+        for place, size in enumerate(shape)
+    )
+    return View(
+        value, dims, tuple(_index(place, dim) for place, dim in enumerate(dims))
+    )
+
+
 def repeat_interleave(view: View, dim: int, times: int) -> View:
     """Each index of a leading dimension repeated: grouped queries share a head."""
     dims = list(view.dims)
-    dims[dim] = Dim(dims[dim].size * times, dims[dim].granule)
+    dims[dim] = Dim(dims[dim].size * times, dims[dim].inside)
     values = {f"d{dim}": floordiv(Name(f"d{dim}"), times)}
     index = tuple(substitute(expr, values) for expr in view.index)
     return View(view.source, tuple(dims), index)
@@ -146,7 +169,7 @@ def _slice(op: ttir.SliceStaticOp) -> View | None:
             raise CutsTileError(
                 f"the slice {begin} to {end} of dimension {place} cuts inside a tile"
             )
-        dims.append(Dim(end - begin, dim.granule))
+        dims.append(Dim(end - begin, dim.inside))
         own = _index(place, dims[-1])
         values[f"d{place}"] = add(own, Const(begin // dim.granule))
     index = tuple(substitute(expr, values) for expr in inner.index)
@@ -194,7 +217,7 @@ def _broadcast(op: ttir.BroadcastOp) -> View:
     ):
         raise CutsTileError("a broadcast along rows or columns repeats inside tiles")
     dims = tuple(
-        Dim(size, dim.granule) for size, dim in zip(sizes, inner.dims, strict=True)
+        Dim(size, dim.inside) for size, dim in zip(sizes, inner.dims, strict=True)
     )
     return View(inner.source, dims, inner.index)
 
@@ -202,7 +225,7 @@ def _broadcast(op: ttir.BroadcastOp) -> View:
 def _reshape(op: ttir.ReshapeOp) -> View:
     inner = view_of(op.input)
     new_sizes = shape_of(op.result)
-    dims: list[Dim] = [Dim(1, 1)] * len(new_sizes)
+    dims: list[Dim] = [Dim(1)] * len(new_sizes)
     values: dict[str, Expr] = {}
     for old, new in _groups([d.size for d in inner.dims], list(new_sizes)):
         _regroup(inner, old, new, new_sizes, dims, values)
@@ -210,9 +233,8 @@ def _reshape(op: ttir.ReshapeOp) -> View:
         if dim.size == 1:
             values[f"d{place}"] = Const(0)
     index = tuple(substitute(expr, values) for expr in inner.index)
-    tail = len(dims) - 2
     dims = [
-        Dim(1, TILE_EDGE) if d.size == 1 and place >= tail else d
+        Dim(1, _inside(place, len(dims))) if d.size == 1 else d
         for place, d in enumerate(dims)
     ]
     return View(inner.source, tuple(dims), index)
@@ -246,16 +268,18 @@ def _regroup(
     values: dict[str, Expr],
 ) -> None:
     """Express the old dimensions of one group by its new ones."""
-    granule = view.dims[old[-1]].granule
+    last = view.dims[old[-1]]
+    granule = last.granule
     inner_size = new_sizes[new[-1]]
     alone = len(old) == len(new) == 1
     if any(view.dims[i].granule != 1 for i in old[:-1]) or (
-        not alone and (inner_size % granule or view.dims[old[-1]].size % granule)
+        not alone and (inner_size % granule or last.size % granule)
     ):
         shapes = [view.dims[i].size for i in old], [new_sizes[i] for i in new]
         raise CutsTileError(f"a reshape of {shapes[0]} to {shapes[1]} cuts a tile")
     for place in new:
-        dims[place] = Dim(new_sizes[place], granule if place == new[-1] else 1)
+        inside = last.inside if place == new[-1] else None
+        dims[place] = Dim(new_sizes[place], inside)
     linear: Expr = Const(0)
     stride = 1
     for place in reversed(new):
@@ -286,5 +310,3 @@ _HANDLERS = {
 def is_view(op: Operation) -> bool:
     """Whether an operation only renames tiles, whatever it is applied to."""
     return type(op) in _HANDLERS
-
-

@@ -21,6 +21,7 @@ from dialects.tensix import BufferOp, NetlistOp, ProgramOp, RunOp
 from runtime.arithmetic.formats import quantize_host
 from runtime.expand import expand_program
 from runtime.launch import Launch
+from runtime.numerics import require_numerics
 from runtime.replay import Prepared, prepare
 
 
@@ -103,11 +104,22 @@ class Machine:
 
 
 class Emulator:
-    """Computes what comes out of a netlist."""
+    """Computes what comes out of a netlist.
 
-    def __init__(self, netlist: NetlistOp, parameters: Mapping[str, np.ndarray]):
+    `numerics` is `fast`, `exact` (bit for bit) or `reference` (plain float32, weights
+    and inputs unrounded).
+    """
+
+    def __init__(
+        self,
+        netlist: NetlistOp,
+        parameters: Mapping[str, np.ndarray],
+        *,
+        numerics: str = "fast",
+    ):
         self.machine = Machine(netlist)
         self.parameters = parameters
+        self.numerics = require_numerics(numerics)
         self.sheets: dict[str, np.ndarray] = {}
         self._prepared: dict[tuple[str, tuple[Tensor, ...]], Prepared] = {}
 
@@ -120,29 +132,63 @@ class Emulator:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute all outputs, by buffer name, in the shapes of their buffers."""
-        for buffer in self.machine.buffers_with_role("input"):
-            if buffer.name not in inputs:
-                raise ForgeError(f"input @{buffer.name} is missing")
-            self._write(buffer, inputs[buffer.name])
+        self.upload(inputs)
         for run in self.machine.runs:
-            self._program(run)([self._sheet(name) for name in run.buffers])
+            self.step(run)
         return {
             buffer.name: self.read(buffer.name)
             for buffer in self.machine.buffers_with_role("output")
         }
 
+    def upload(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Write the inputs, by buffer name. Raises `ForgeError` if one is missing."""
+        for buffer in self.machine.buffers_with_role("input"):
+            if buffer.name not in inputs:
+                raise ForgeError(f"input @{buffer.name} is missing")
+            self._write(buffer, inputs[buffer.name])
+
+    def step(self, run: Run) -> None:
+        """Execute one run on the buffers as they are."""
+        self._program(run)([self._sheet(name) for name in run.buffers])
+
+    def activations(self, run: Run) -> dict[str, np.ndarray]:
+        """Copies of the sheets of a run that are not weights."""
+        return {
+            name: self._sheet(name).copy()
+            for name in run.buffers
+            if self.machine.buffers[name].recipe is None
+        }
+
+    def run_on(
+        self, run: Run, activations: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Execute one run on other activations, rounded to their buffers' formats."""
+        sheets = {}
+        for name, values in activations.items():
+            sheets[name] = values.copy()
+            self._round(sheets[name], self.machine.buffers[name].tensor.data_format)
+        bound = [
+            sheets[name] if name in sheets else self._sheet(name)
+            for name in run.buffers
+        ]
+        self._program(run)(bound)
+        return sheets
+
     def read(self, name: str) -> np.ndarray:
         """The values of a buffer, in its shape, without padding."""
-        tensor = self.machine.buffers[name].tensor
-        *leading, rows, columns = tensor.shape
-        sheet = self._sheet(name)
+        return self.crop(name, self._sheet(name))
+
+    def crop(self, name: str, sheet: np.ndarray) -> np.ndarray:
+        """A sheet in the shape of a buffer, without padding."""
+        *leading, rows, columns = self.machine.buffers[name].tensor.shape
         stacked = sheet.reshape(-1, _padded(rows), sheet.shape[1])
         return stacked[:, :rows, :columns].reshape(*leading, rows, columns).copy()
 
     def _program(self, run: Run) -> Prepared:
         key = (run.program, self.machine.tensors(run))
         if key not in self._prepared:
-            self._prepared[key] = prepare(self.machine.launch(run))
+            launch = self.machine.launch(run)
+            self._prepared[key] = prepare(launch, self.numerics)
         return self._prepared[key]
 
     def _sheet(self, name: str) -> np.ndarray:
@@ -171,14 +217,18 @@ class Emulator:
         count = int(np.prod(leading, dtype=np.int64))
         if values.size != count * rows * columns:
             raise ForgeError(
-                f"buffer @{buffer.name} takes {buffer.tensor.shape}, "
-                f"not {values.shape}"
+                f"buffer @{buffer.name} takes {buffer.tensor.shape}, not {values.shape}"
             )
         sheet = self._sheet(buffer.name)
         stacked = sheet.reshape(count, _padded(rows), sheet.shape[1])
         stacked[:, :rows, :columns] = values.reshape(count, rows, columns)
-        if buffer.tensor.data_format not in (DataFormat.FP32, DataFormat.INT32):
-            quantize_host(sheet, buffer.tensor.data_format, out=sheet)
+        self._round(sheet, buffer.tensor.data_format)
+
+    def _round(self, sheet: np.ndarray, data_format: DataFormat) -> None:
+        """Round a sheet in place as the host does at upload."""
+        rounds = data_format is not DataFormat.FP32 and data_format.is_float
+        if rounds and self.numerics != "reference":
+            quantize_host(sheet, data_format, out=sheet)
 
 
 def _padded(rows: int) -> int:

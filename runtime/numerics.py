@@ -14,14 +14,14 @@ from typing import Protocol
 import numpy as np
 
 from dialects.errors import ForgeError
-from dialects.formats import DstMode, Fidelity
+from dialects.formats import DataFormat, DstMode, Fidelity
 from runtime.arithmetic import eltwise, matmul, reduce, sfpu
-from runtime.arithmetic.formats import fidelity_operands, round_to_dst
-from runtime.semantics import BINARY, TILE, reduce_tiles
+from runtime.arithmetic.formats import fidelity_operands, pack, round_to_dst
+from runtime.semantics import BINARY, TILE, reduce_tiles, source_operand
 from runtime.semantics import sfpu as vector_function
 
-NUMERICS = ("fast", "exact")
-"""What `--numerics` takes."""
+NUMERICS = ("fast", "exact", "reference")
+"""`fast` and `exact` are the chip's; `reference` is plain float32, the judge of both."""
 
 
 class Numerics(Protocol):
@@ -65,6 +65,16 @@ class Numerics(Protocol):
         self, function: str, values: np.ndarray, scalar: float | None, out: np.ndarray
     ) -> None:
         """A function of the vector unit, maybe with a scalar."""
+        ...
+
+    def pack(
+        self, values: np.ndarray, data_format: DataFormat, relu: bool, out: np.ndarray
+    ) -> None:
+        """Round to the format of a circular buffer."""
+        ...
+
+    def cut(self, values: np.ndarray) -> np.ndarray:
+        """fp32 values as the matrix unit reads them."""
         ...
 
 
@@ -132,6 +142,35 @@ class Fast:
         result = vector_function(function, values, scalar, self.dst, out=out)
         if result is not out:
             out[:] = result
+
+
+    def pack(
+        self, values: np.ndarray, data_format: DataFormat, relu: bool, out: np.ndarray
+    ) -> None:
+        if relu:
+            values = np.maximum(values, 0)
+        pack(values, data_format, dst=self.dst, out=out)
+
+    def cut(self, values: np.ndarray) -> np.ndarray:
+        return source_operand(values, DataFormat.FP32, self.dst)
+
+
+class Reference(Fast):
+    """Plain float32: nothing is rounded, whatever formats and fidelity say."""
+
+    def __init__(self, fidelity: Fidelity, dst: DstMode):
+        super().__init__(Fidelity.HIFI4, DstMode.FP32)
+
+    def matmul(self, lhs: np.ndarray, rhs: np.ndarray, out: np.ndarray) -> None:
+        np.matmul(lhs, rhs, out=out)
+
+    def pack(
+        self, values: np.ndarray, data_format: DataFormat, relu: bool, out: np.ndarray
+    ) -> None:
+        np.maximum(values, 0, out=out) if relu else np.copyto(out, values)
+
+    def cut(self, values: np.ndarray) -> np.ndarray:
+        return values
 
 
 class Exact(Fast):
@@ -211,13 +250,20 @@ _LANES: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def make_numerics(name: str, fidelity: Fidelity, dst: DstMode) -> Numerics:
-    """The numerics called `name`; `ForgeError` lists those there are."""
+def require_numerics(name: str) -> str:
+    """Return the name; `ForgeError` lists the numerics that there are."""
     if name not in NUMERICS:
         raise ForgeError(
             f"numerics '{name}' are not known", advice=f"use {' or '.join(NUMERICS)}"
         )
-    return (Exact if name == "exact" else Fast)(fidelity, dst)
+    return name
+
+
+def make_numerics(name: str, fidelity: Fidelity, dst: DstMode) -> Numerics:
+    """The numerics called `name`. Raises `ForgeError` for an unknown one."""
+    require_numerics(name)
+    kinds = {"fast": Fast, "exact": Exact, "reference": Reference}
+    return kinds[name](fidelity, dst)
 
 
 def _stacked(values: np.ndarray, terms: int) -> np.ndarray:

@@ -14,11 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from dialects.formats import DataFormat, DstMode, Fidelity
-from runtime.arithmetic.formats import fidelity_operands, pack, round_to_dst
+from dialects.formats import DstMode, Fidelity
 from runtime.arithmetic.l1_accumulation import accumulate_l1
 from runtime.launch import Launch
-from runtime.semantics import BINARY, TILE, reduce_tiles, sfpu, source_operand
+from runtime.numerics import Numerics, make_numerics
+from runtime.semantics import TILE
 from runtime.sheets import Memory, Operand, Places, view
 from runtime.trace import Group, Trace, trace_launch
 
@@ -41,15 +41,18 @@ class Prepared:
             step(memory)
 
 
-def prepare(launch: Launch) -> Prepared:
-    """Trace a launch and merge it. Raises `HazardError` for what cannot run."""
-    return _Merger(trace_launch(launch)).prepared()
+def prepare(launch: Launch, numerics: str = "fast") -> Prepared:
+    """Trace a launch and merge it. Raises `HazardError` for what cannot run.
+
+    `numerics` is one of `runtime.numerics.NUMERICS`.
+    """
+    return _Merger(trace_launch(launch), numerics).prepared()
 
 
 class _Merger:
     """Turns groups into steps, in order, keeping the places of all tiles."""
 
-    def __init__(self, trace: Trace):
+    def __init__(self, trace: Trace, numerics: str):
         self.trace = trace
         self.launch: Launch = trace.launch
         self.places = Places(trace.num_tiles)
@@ -57,8 +60,10 @@ class _Merger:
         self.temporaries: list[np.ndarray] = []
         self.steps: list[Step] = []
         self.names: list[str] = []
-        self.dst = DstMode.FP32 if self.launch.facts.fp32_dst else DstMode.BF16
-        self.fidelity = Fidelity(self.launch.facts.fidelity)
+        dst = DstMode.FP32 if self.launch.facts.fp32_dst else DstMode.BF16
+        fidelity = Fidelity(self.launch.facts.fidelity)
+        self.numerics = make_numerics(numerics, fidelity, dst)
+        self.unrounded = make_numerics(numerics, fidelity, DstMode.FP32)
 
     def prepared(self) -> Prepared:
         """Merge all groups, then the stores."""
@@ -131,34 +136,22 @@ class _Merger:
     def unary(self, group: Group) -> None:
         """A vector-unit function."""
         (grid,), sheet = self._elementwise(group, 1)
-        operand, (function, scalar), dst = (
-            view(self.places, grid),
-            group.detail,
-            self.dst,
-        )
+        operand, (function, scalar) = view(self.places, grid), group.detail
+        compute = self.numerics.vector_unary
 
         def step(memory: Memory) -> None:
-            out = memory[sheet]
-            result = sfpu(function, operand(memory), scalar, dst, out=out)
-            if result is not out:
-                out[:] = result
+            compute(function, operand(memory), scalar, memory[sheet])
 
         self._add(group, step)
 
     def pack(self, group: Group) -> None:
         """Rounding to a format."""
         (grid,), sheet = self._elementwise(group, 1)
-        operand, (data_format, relu), dst = (
-            view(self.places, grid),
-            group.detail,
-            self.dst,
-        )
+        operand, (data_format, relu) = view(self.places, grid), group.detail
+        compute = self.numerics.pack
 
         def step(memory: Memory) -> None:
-            values = operand(memory)
-            if relu:
-                values = np.maximum(values, 0)
-            pack(values, data_format, dst=dst, out=memory[sheet])
+            compute(operand(memory), data_format, relu, memory[sheet])
 
         self._add(group, step)
 
@@ -179,38 +172,30 @@ class _Merger:
         function, broadcast, cut_lhs, cut_rhs = group.detail
         lhs = self._source(view(self.places, left), cut_lhs)
         rhs = self._source(view(self.places, right, broadcast), cut_rhs)
-        self._binary_step(group, BINARY[function], lhs, rhs, sheet)
+        compute = self.numerics.binary
+
+        def step(memory: Memory) -> None:
+            compute(function, lhs(memory), rhs(memory), memory[sheet])
+
+        self._add(group, step)
 
     def sfpu_binary(self, group: Group) -> None:
         """Element-wise on the vector unit."""
         (left, right), sheet = self._elementwise(group, 2)
         lhs, rhs = view(self.places, left), view(self.places, right)
-        self._binary_step(group, BINARY[group.detail[0]], lhs, rhs, sheet)
+        function, compute = group.detail[0], self.numerics.vector_binary
+
+        def step(memory: Memory) -> None:
+            compute(function, lhs(memory), rhs(memory), memory[sheet])
+
+        self._add(group, step)
 
     def _source(self, operand: Operand, is_cut: bool) -> Operand:
         """The operand as the matrix unit reads it."""
         if not is_cut:
             return operand
-        dst = self.dst
-        return lambda memory: source_operand(operand(memory), DataFormat.FP32, dst)
-
-    def _binary_step(
-        self,
-        group: Group,
-        function: Callable[..., np.ndarray],
-        lhs: Operand,
-        rhs: Operand,
-        sheet: int,
-    ) -> None:
-        dst = self.dst
-
-        def step(memory: Memory) -> None:
-            out = memory[sheet]
-            function(lhs(memory), rhs(memory), out=out)
-            if dst is not DstMode.FP32:
-                round_to_dst(out, dst, out=out)
-
-        self._add(group, step)
+        cut = self.numerics.cut
+        return lambda memory: cut(operand(memory))
 
     def copy(self, group: Group) -> None:
         """Tiles on their way to Dst, maybe spread over rows or columns."""
@@ -279,16 +264,16 @@ class _Merger:
         _, broadcast, cut_lhs, cut_rhs, *unrounded = group.detail
         lhs = self._source(view(self.places, pairs[:, :terms]), cut_lhs)
         rhs = self._source(view(self.places, pairs[:, terms:], broadcast), cut_rhs)
-        shape = (-1, terms, TILE)
-        dst = DstMode.FP32 if unrounded else self.dst
+        compute = self._unrounded_if(unrounded).mul_sum
 
         def step(memory: Memory) -> None:
-            product, out = lhs(memory) * rhs(memory), memory[sheet]
-            product.reshape(shape).sum(axis=1, out=out)
-            if dst is not DstMode.FP32:
-                round_to_dst(out, dst, out=out)
+            compute(lhs(memory), rhs(memory), terms, memory[sheet])
 
         self._add(group, step)
+
+    def _unrounded_if(self, unrounded: list[object]) -> Numerics:
+        """The numerics of a sum that goes on: it is rounded when it is complete."""
+        return self.unrounded if unrounded else self.numerics
 
     def _fold(self, outputs: np.ndarray, inverse: np.ndarray, count: int) -> int:
         """Give each distinct result one tile in a column of tiles."""
@@ -306,19 +291,12 @@ class _Merger:
         sheet = self._fold(outputs, inverse.reshape(-1), len(lists))
         kind, dim, scaler, is_cut, *unrounded = group.detail
         operand = self._source(view(self.places, lists), is_cut)
-        dst = DstMode.FP32 if unrounded else self.dst
-        count, terms = lists.shape
-        if dim == "row":
-            step = _reduce_rows(operand, kind, np.float32(scaler), sheet, dst)
-            self._add(group, step)
-            return
+        compute, terms = self._unrounded_if(unrounded).reduce, lists.shape[1]
 
-        def reduce_all(memory: Memory) -> None:
-            tiles = operand(memory).reshape(count, TILE, terms, TILE).swapaxes(1, 2)
-            result = reduce_tiles(kind, dim, tiles, np.float32(scaler))
-            memory[sheet][:] = round_to_dst(result.reshape(-1, TILE), dst)
+        def step(memory: Memory) -> None:
+            compute(kind, dim, operand(memory), terms, scaler, memory[sheet])
 
-        self._add(group, reduce_all)
+        self._add(group, step)
 
     def matmul(self, group: Group) -> None:
         """Blocks of rows x columns over K lists; see `_products`."""
@@ -333,7 +311,7 @@ class _Merger:
         stacked = len(widths) == 1
         number = {tuple(p): o for p, o in zip(pairs.tolist(), outputs, strict=True)}
         transpose, cut_lhs, cut_rhs, *unrounded = group.detail
-        dst = DstMode.FP32 if unrounded else self.dst
+        compute = self._unrounded_if(unrounded).matmul
         total = sum(len(r) for r, _ in products)
         shared = self._sheet(total, widths.pop()) if stacked else -1
         first = 0
@@ -345,7 +323,7 @@ class _Merger:
             lhs = self._source(view(self.places, rows[row_set]), cut_lhs)
             rhs = self._source(self._rhs(columns[column_set], transpose), cut_rhs)
             where = slice(first * TILE, (first + len(row_set)) * TILE)
-            self._add(group, self._gemm(lhs, rhs, shared, where, dst))
+            self._add(group, _gemm(compute, lhs, rhs, shared, where))
             first += len(row_set)
 
     def _put_at(self, grid: np.ndarray, sheet: int, first: int) -> None:
@@ -357,20 +335,6 @@ class _Merger:
             return view(self.places, np.ascontiguousarray(lists.T))
         turned = view(self.places, lists)
         return lambda memory: turned(memory).T
-
-    def _gemm(
-        self, lhs: Operand, rhs: Operand, sheet: int, where: slice, dst: DstMode
-    ) -> Step:
-        fidelity = self.fidelity
-
-        def step(memory: Memory) -> None:
-            left, right = fidelity_operands(lhs(memory), rhs(memory), fidelity)
-            out = memory[sheet][where]
-            np.matmul(left, right, out=out)
-            if dst is not DstMode.FP32:
-                out[:] = round_to_dst(out, dst)
-
-        return step
 
     def _matmul_lists(self, group: Group) -> tuple[np.ndarray, np.ndarray]:
         return self._stacked(group, 0), self._stacked(group, 1)
@@ -430,17 +394,15 @@ class _Merger:
         self.steps.append(store_part)
 
 
-def _reduce_rows(
-    operand: Operand, kind: str, scaler: np.float32, sheet: int, dst: DstMode
+def _gemm(
+    compute: Callable[[np.ndarray, np.ndarray, np.ndarray], None],
+    lhs: Operand,
+    rhs: Operand,
+    sheet: int,
+    where: slice,
 ) -> Step:
     def step(memory: Memory) -> None:
-        values, out = operand(memory), memory[sheet][:, 0]
-        if kind == "max":
-            values.max(axis=1, out=out)
-        else:
-            np.multiply(values.sum(axis=1), scaler, out=out)
-        if dst is not DstMode.FP32:
-            out[:] = round_to_dst(out, dst)
+        compute(lhs(memory), rhs(memory), memory[sheet][where])
 
     return step
 

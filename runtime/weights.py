@@ -7,9 +7,12 @@ flat data (the format's published description), read here without copying.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +33,16 @@ _DTYPES = {
 }
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """Where a tensor lies in the file, counted from the end of the header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
 class WeightsFile(Mapping[str, np.ndarray]):
     """Parameters by name. A value is made float32 (or stays integer) when asked for.
 
@@ -45,15 +58,17 @@ class WeightsFile(Mapping[str, np.ndarray]):
                 raise self._damaged(f"its header wants {length} bytes of {size}")
             try:
                 header = json.loads(file.read(length))
-            except ValueError:
-                raise self._damaged("its header is not JSON") from None
+                self.metadata: dict[str, str] = header.pop("__metadata__", {})
+                self._entries = {name: _entry(e) for name, e in header.items()}
+            except (ValueError, LookupError, TypeError, AttributeError):
+                raise self._damaged("its header is not one of safetensors") from None
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._start = 8 + length
-        self.metadata: dict[str, str] = header.pop("__metadata__", {})
-        self._entries: dict[str, dict] = header
-        end = max((e["data_offsets"][1] for e in header.values()), default=0)
+        end = max((entry.end for entry in self._entries.values()), default=0)
         if self._start + end > size:
-            raise self._damaged(f"{self._start + end} bytes are announced, {size} there")
+            raise self._damaged(
+                f"{self._start + end} bytes are announced, {size} there"
+            )
 
     def _damaged(self, why: str) -> ForgeError:
         return ForgeError(
@@ -63,17 +78,16 @@ class WeightsFile(Mapping[str, np.ndarray]):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a parameter."""
-        return tuple(self._entries[name]["shape"])
+        return self._entries[name].shape
 
     def __getitem__(self, name: str) -> np.ndarray:
         entry = self._entries[name]
-        begin, end = entry["data_offsets"]
-        dtype = np.dtype(_DTYPES[entry["dtype"]])
-        count = (end - begin) // dtype.itemsize
-        raw = np.frombuffer(self._map, dtype, count, self._start + begin)
-        raw = raw.reshape(entry["shape"])
-        if entry["dtype"] == "BF16":
-            return bf16_to_float32(raw).reshape(entry["shape"])
+        dtype = np.dtype(_DTYPES[entry.dtype])
+        count = (entry.end - entry.begin) // dtype.itemsize
+        raw = np.frombuffer(self._map, dtype, count, self._start + entry.begin)
+        raw = raw.reshape(entry.shape)
+        if entry.dtype == "BF16":
+            return bf16_to_float32(raw).reshape(entry.shape)
         return raw.astype(np.float32) if dtype.kind == "f" else raw
 
     def __iter__(self) -> Iterator[str]:
@@ -81,3 +95,13 @@ class WeightsFile(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _entry(fields: dict[str, Any]) -> _Entry:
+    """One entry of the header; a `ValueError` where it contradicts itself."""
+    begin, end = fields["data_offsets"]
+    entry = _Entry(fields["dtype"], tuple(fields["shape"]), begin, end)
+    itemsize = np.dtype(_DTYPES[entry.dtype]).itemsize
+    if begin < 0 or end - begin != math.prod(entry.shape) * itemsize:
+        raise ValueError("shape and offsets of a tensor do not agree")
+    return entry

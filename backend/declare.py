@@ -1,0 +1,160 @@
+"""The circular buffers and multicasts of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xdsl.dialects.builtin import UnitAttr
+from xdsl.ir import Attribute, SSAValue
+
+from backend.lowering_context import (
+    ONES,
+    Lowering,
+    embedding_of,
+    fused_product,
+    number,
+    reduces_leading,
+)
+from dialects import tensix, ttir
+from dialects.expr import Const, Expr, Name
+from dialects.grid import NO_AXIS, Use
+from dialects.syntax import AxesAttr, LocalAttr, MapAttr, PointAttr, WordAttr
+from passes.schedule import Operand, masks_of
+
+_MASTERS: dict[str, tuple[Expr, Expr]] = {
+    "x": (Const(0), Name("y")),
+    "y": (Name("x"), Const(0)),
+    "xy": (Const(0), Const(0)),
+}
+"""The core that reads and sends, by the way its multicast goes."""
+
+
+def declare_buffers(low: Lowering) -> None:
+    """Declare all circular buffers and multicasts, in the order that is printed."""
+    for operand in low.schedule.operands:
+        _declare_operand(low, operand)
+    for count, local in enumerate(low.schedule.locals):
+        entries = _whole(low, local.axes)
+        data_format = WordAttr(local.data_format)
+        _declare(low, local.value, f"cb_t{count}", entries, data_format=data_format)
+    for index in range(len(low.schedule.stages)):
+        _declare_helpers(low, index)
+    _declare_outputs(low)
+
+
+def _declare(
+    low: Lowering,
+    key: SSAValue | str,
+    name: str,
+    entries: Iterable[str],
+    **properties: Attribute,
+) -> None:
+    low.buffers[key] = tensix.CircularBufferOp.create(
+        properties={
+            "sym_name": LocalAttr(name),
+            "block": AxesAttr(tuple(entries)),
+            **properties,
+        }
+    )
+
+
+def _whole(low: Lowering, axes: Iterable[str]) -> list[str]:
+    """Block entries of what stays: outer axes step by step, others a core's part."""
+    return [axis if axis in low.outer else f"{axis}.part" for axis in axes]
+
+
+def _declare_operand(low: Lowering, operand: Operand) -> None:
+    value, use = operand.value, low.uses[operand.value]
+    parameter = low.parameters[value]
+    entries = _operand_entries(low, operand)
+    index = _index_of(low, value)
+    row: str | Expr = use.map[0] if index is None else f"cb_{index}"
+    properties: dict[str, Attribute] = {
+        "operand": LocalAttr(parameter),
+        "map": MapAttr((row, use.map[1])),
+    }
+    if index is not None:
+        properties["rows"] = UnitAttr()
+    if not operand.resident:
+        properties["depth"] = number(2)
+    _declare(low, value, f"cb_{parameter}", entries, **properties)
+    if use.along is not None:
+        _declare_multicast(low, value, parameter, use.along)
+
+
+def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
+    if _index_of(low, operand.value) is not None:
+        return low.own(low.schedule.stages[0])
+    if low.uses[operand.value].index:
+        return [axis for axis in operand.axes if axis not in low.outer]
+    if operand.resident:
+        return _whole(low, operand.axes)
+    if not _keeps_weight_column(low, operand):
+        return operand.axes
+    made = low.schedule.axes.real(low.schedule.outputs[0])
+    return [axis if axis in made else f"{axis}.part" for axis in operand.axes]
+
+
+def _index_of(low: Lowering, value: SSAValue) -> str | None:
+    """The parameter of the index, where a value is a table that is gathered."""
+    embedding = embedding_of(low.schedule.stages[0])
+    if embedding is None or embedding.weight is not value:
+        return None
+    return low.parameters[embedding.input]
+
+
+def _keeps_weight_column(low: Lowering, operand: Operand) -> bool:
+    """Weights of a column block stay while the rows of a core pass by."""
+    if operand.stage is None:
+        return False
+    weights = low.schedule.weights_of(operand.stage)
+    stage = low.schedule.stages[operand.stage]
+    return operand.value in weights and low.rows_inside(stage)
+
+
+def _declare_multicast(
+    low: Lowering, value: SSAValue, parameter: str, along: str
+) -> None:
+    low.multicasts[value] = tensix.MulticastOp.create(
+        properties={
+            "sym_name": LocalAttr(f"mc_{parameter}"),
+            "buffer": LocalAttr(f"cb_{parameter}"),
+            "along": WordAttr(along),
+            "master": PointAttr(_MASTERS[along]),
+            "noc": number(0),
+            "linked": UnitAttr(),
+        }
+    )
+
+
+def _declare_helpers(low: Lowering, index: int) -> None:
+    """The scaler of reductions, sums on their way, and masks of one stage."""
+    stage = low.schedule.stages[index]
+    bf16, fp32 = WordAttr("bf16"), WordAttr("fp32")
+    reductions = [o for o in stage.body.block.ops if isinstance(o, ttir.ReductionOp)]
+    if reductions and ONES not in low.buffers:
+        _declare(low, ONES, "cb_one", (), data_format=bf16)
+    if any(fused_product(op) and not reduces_leading(op) for op in reductions):
+        entries = low.schedule.axes.real(stage.results[0])
+        _declare(low, f"sum{index}", f"cb_s{index}", entries, data_format=fp32)
+    first = sum(len(masks_of(earlier)) for earlier in low.schedule.stages[:index])
+    for count, mask in enumerate(masks_of(stage)):
+        result = mask.results[0]
+        axes = [a for a in low.schedule.axes.of(result)[-2:] if a != NO_AXIS]
+        entries = _whole(low, axes)
+        _declare(low, result, f"cb_mask{first + count}", entries, data_format=bf16)
+
+
+def _declare_outputs(low: Lowering) -> None:
+    made: tuple[Use, ...] = low.program.makes.data
+    for value, use in zip(low.schedule.outputs, made, strict=True):
+        parameter = low.parameters[value]
+        _declare(
+            low,
+            value,
+            f"cb_{parameter}",
+            low.schedule.axes.real(value),
+            operand=LocalAttr(parameter),
+            map=MapAttr(use.map),
+            depth=number(2),
+        )

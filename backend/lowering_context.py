@@ -1,0 +1,209 @@
+"""What the lowering of one program shares: its schedule, names and loop helpers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from xdsl.ir import Operation, SSAValue
+
+from backend import build
+from dialects import tensix, ttir
+from dialects.expr import Const
+from dialects.grid import ProgramOp, StageOp, Use
+from dialects.program import Axis
+from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
+from passes.constants import is_constant
+from passes.dst_plan import DstPlan, capacity
+from passes.schedule import Schedule
+
+ONES = "one"
+"""Key of the buffer that holds the scaler of reductions."""
+
+
+@dataclass
+class Lowering:
+    """One program being lowered. Declarations fill `buffers` and `multicasts`."""
+
+    program: ProgramOp
+    schedule: Schedule
+    axes: dict[str, Axis]
+    uses: dict[SSAValue, Use]
+    parameters: dict[SSAValue, str]
+    capacity: int
+    buffers: dict[SSAValue | str, tensix.CircularBufferOp] = field(default_factory=dict)
+    multicasts: dict[SSAValue, tensix.MulticastOp] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, program: ProgramOp) -> Lowering:
+        """Begin the lowering of a program."""
+        arguments = program.body.block.args
+        schedule = Schedule(program)
+        names = _parameter_names(program)
+        return cls(
+            program,
+            schedule,
+            program.axes.by_name(),
+            dict(zip(arguments, program.uses.data, strict=True)),
+            dict(zip((*arguments, *schedule.outputs), names, strict=True)),
+            capacity(fp32_dst=program.dst.data == "fp32", full_sync=False),
+        )
+
+    # -- questions -----------------------------------------------------------------
+
+    @property
+    def outer(self) -> tuple[str, ...]:
+        """Axes looped around all stages."""
+        return self.schedule.outer
+
+    @property
+    def streams_weights(self) -> bool:
+        """Whether the reader is busy with weights; the writer loads residents then."""
+        return any(
+            self.schedule.weights_of(index)
+            for index in range(len(self.schedule.stages))
+        )
+
+    def name(self, key: SSAValue | str) -> str:
+        """The name of a circular buffer."""
+        return self.buffers[key].sym_name.data
+
+    def local(self, key: SSAValue | str) -> LocalAttr:
+        """A reference to a circular buffer."""
+        return LocalAttr(self.name(key))
+
+    def real_axes(self, value: SSAValue) -> AxesAttr:
+        """The axes of a value, as an instruction states them."""
+        return AxesAttr(self.schedule.axes.real(value))
+
+    def own(self, stage: StageOp) -> tuple[str, ...]:
+        """Axes of a stage's results that are not looped outside."""
+        axes = self.schedule.axes.real(stage.results[0])
+        return tuple(axis for axis in axes if axis not in self.outer)
+
+    def reduced(self, stage: StageOp) -> tuple[str, ...]:
+        """Axes that a stage sums over."""
+        own = self.schedule.axes.real(stage.results[0])
+        return tuple(axis for axis in stage.over.data if axis not in own)
+
+    def rows_inside(self, stage: StageOp) -> bool:
+        """Whether a core has more rows than a block: they pass by under the weights."""
+        own = self.own(stage)
+        return len(own) > 1 and self.axes[own[0]].part > self.axes[own[0]].block
+
+    def order(self, stage: StageOp) -> tuple[str, ...]:
+        """The loops of a stage, from the outside."""
+        own = self.own(stage)
+        number = self.schedule.stages.index(stage)
+        if self.rows_inside(stage) and self.schedule.weights_of(number):
+            return (own[-1], *own[:-1])
+        return own
+
+    def makes_output(self, stage: StageOp) -> bool:
+        """Whether a stage yields a result of the program."""
+        return any(value in self.schedule.outputs for value in stage.results)
+
+    def streamed(self, number: int, but: Sequence[SSAValue] = ()) -> list[str]:
+        """Names of the buffers that a stage streams."""
+        return [
+            self.name(operand.value)
+            for operand in self.schedule.operands
+            if operand.stage == number and operand.value not in but
+        ]
+
+    def residents(self, depth: int) -> list[SSAValue]:
+        """Operands loaded whole at a depth of the outer loops."""
+        return [
+            operand.value
+            for operand in self.schedule.operands
+            if operand.resident and operand.depth == depth
+        ]
+
+    def sub_blocks(self, number: int, plan: DstPlan) -> dict[str, int]:
+        """How far each axis of a stage goes in one Dst section."""
+        stage = self.schedule.stages[number]
+        own = self.own(stage)
+        if self.makes_output(stage) and plan.accumulators:
+            return {axis: self.axes[axis].block for axis in own}
+        room = max(1, self.capacity // max(plan.registers, 1))
+        blocked = self.makes_output(stage) or bool(self.streamed(number))
+        steps = {}
+        for axis in reversed(own):
+            size = self.axes[axis].block if blocked else self.axes[axis].part
+            steps[axis] = min(room, size)
+            room = max(1, room // steps[axis])
+        return steps
+
+    # -- loops ---------------------------------------------------------------------
+
+    def outer_loop(
+        self, depth: int, inner: Callable[[int], list[Operation]]
+    ) -> list[Operation]:
+        """The next loop around all stages; nothing where there is none, or no body."""
+        if depth == len(self.outer):
+            return []
+        body = inner(depth + 1)
+        return [build.loop(self.outer[depth], body, None)] if body else []
+
+
+def nest(
+    axes: Sequence[str], inner: list[Operation], steps: dict[str, int] | None = None
+) -> list[Operation]:
+    """Loops over axes around a body; nothing around nothing."""
+    for axis in reversed(axes):
+        if not inner:
+            return []
+        by = None if steps is None else steps.get(axis)
+        inner = [build.loop(axis, inner, by)]
+    return inner
+
+
+def number(value: int) -> ExprAttr:
+    """A whole number as an attribute."""
+    return ExprAttr(Const(value))
+
+
+def tiles_of(steps: dict[str, int]) -> int:
+    """Tiles of a block with these steps."""
+    return prod(steps.values())
+
+
+def embedding_of(stage: StageOp) -> ttir.EmbeddingOp | None:
+    """The gather that a stage is, if it is one."""
+    for op in stage.body.block.ops:
+        if isinstance(op, ttir.EmbeddingOp):
+            return op
+    return None
+
+
+def fused_product(op: ttir.ReductionOp) -> ttir.MultiplyOp | None:
+    """The product that a sum accumulates in Dst, where the stage holds it."""
+    owner = op.input.owner
+    if isinstance(owner, ttir.MultiplyOp) and owner.parent is op.parent:
+        return owner
+    return None
+
+
+def reduces_leading(op: ttir.ReductionOp) -> bool:
+    """Whether a reduction runs over whole tiles, not inside them."""
+    return op.axes[0] < len(ttir.shape_of(op.input)) - 2
+
+
+def _parameter_names(program: ProgramOp) -> Iterable[str]:
+    """By role: x for activations, w for matrices, g for vectors, y for results."""
+    counts: dict[str, int] = {}
+    letters = [
+        "ids" if use.index else _letter(value)
+        for value, use in zip(program.inputs, program.uses.data, strict=True)
+    ]
+    for letter in (*letters, *("y" for _ in program.outputs)):
+        count = counts.get(letter, 0)
+        counts[letter] = count + 1
+        yield f"{letter}{count}" if count else letter
+
+
+def _letter(value: SSAValue) -> str:
+    if not is_constant(value):
+        return "x"
+    return "g" if len(ttir.shape_of(value)) == 1 else "w"

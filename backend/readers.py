@@ -1,0 +1,98 @@
+"""The reader (riscv1): loads what is streamed, and residents where it has the time."""
+
+from __future__ import annotations
+
+from xdsl.ir import Operation, SSAValue
+
+from backend import build
+from backend.build import Body
+from backend.lowering_context import Lowering, embedding_of, nest
+from dialects import tensix_movement as movement
+from dialects import ttir
+from dialects.expr import Binary, Const, Expr, Name
+from dialects.grid import StageOp
+from dialects.syntax import LocalAttr
+
+
+def reader(low: Lowering, depth: int = 0) -> list[Operation]:
+    """The reader from a depth of the outer loops inwards."""
+    body = Body()
+    if not low.streams_weights:
+        body.extend(load_residents(low, depth, noc=None))
+    body.extend(low.outer_loop(depth, lambda inner: reader(low, inner)))
+    if depth == len(low.outer):
+        for index, stage in enumerate(low.schedule.stages):
+            body.extend(_stream(low, index, stage))
+    return body.ops
+
+
+def load_residents(low: Lowering, depth: int, *, noc: int | None) -> list[Operation]:
+    """Load the operands that stay, those that depend on the loops down to a depth."""
+    return [op for value in low.residents(depth) for op in _load(low, value, noc)]
+
+
+def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
+    """Reserve, read (or take part in a multicast), push."""
+    name = low.name(value)
+    body = Body()
+    body.reserve(name)
+    cast = low.multicasts.get(value)
+    read = Body()
+    read.read(name, noc)
+    if cast is None:
+        body.extend(read.ops)
+    else:
+        sent = cast.sym_name.data
+        read.add(movement.SendOp, multicast=LocalAttr(sent))
+        receive = Body()
+        receive.add(movement.ReceiveOp, multicast=LocalAttr(sent))
+        place = _distance(cast.along.data)
+        body.extend([build.branch(Binary("==", place, Const(0)), read.ops)])
+        body.extend([build.branch(Binary(">", place, Const(0)), receive.ops)])
+    body.push(name)
+    return body.ops
+
+
+def _distance(along: str) -> Expr:
+    """Zero on the master only, along the way that its multicast goes."""
+    if along == "xy":
+        return Binary("+", Name("x"), Name("y"))
+    return Name(along)
+
+
+def _stream(low: Lowering, index: int, stage: StageOp) -> list[Operation]:
+    streamed = [o.value for o in low.schedule.operands if o.stage == index]
+    if not streamed:
+        return []
+    embedding = embedding_of(stage)
+    if embedding is not None:
+        return _stream_rows(low, stage, embedding)
+    weights = low.schedule.weights_of(index)
+    load_weights = [op for w in weights for op in _load(low, w, None)]
+    others = [value for value in streamed if value not in weights]
+    load_others = [op for v in others for op in _load(low, v, None)]
+    if weights and low.rows_inside(stage):
+        *rows, column = low.own(stage)
+        return nest([column], [*load_weights, *nest(rows, load_others)])
+    inner = nest(low.reduced(stage), load_weights) if weights else []
+    return nest(low.order(stage), [*inner, *load_others])
+
+
+def _stream_rows(
+    low: Lowering, stage: StageOp, op: ttir.EmbeddingOp
+) -> list[Operation]:
+    index, table = low.name(op.input), low.name(op.weight)
+    *rows, column = low.own(stage)
+    gather = Body()
+    gather.reserve(table)
+    gather.add(movement.ReadRowsOp, buffer=LocalAttr(table))
+    gather.add(movement.ReadBarrierOp)
+    gather.push(table)
+    body = Body()
+    body.reserve(index)
+    body.read(index, None)
+    body.push(index)
+    body.wait(index)
+    body.extend(nest([column], gather.ops))
+    body.pop(index)
+    return nest(rows, body.ops)

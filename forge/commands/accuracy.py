@@ -1,0 +1,164 @@
+"""`forge accuracy`: what a format, a fidelity or a Dst mode costs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forge.console import show_json, show_table, step
+from forge.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from forge.accuracy import ProgramLoss, Variant
+    from forge.compiled_model import CompiledModel
+
+SAMPLE_TEXT = (
+    "The history of the ocean is long. Sailors crossed it in wooden ships, guided by "
+    "the stars, and traded spices, silk and stories. Today we study its depths with "
+    "robots, and still most of it is unknown. What will the next hundred years of "
+    "exploration bring to science, and to the people in the cities along the coast? "
+)
+"""Real text for a language model when none is given; repeated to the full length."""
+
+
+def run_accuracy(
+    folder: Path,
+    *,
+    text: str | None,
+    inputs: Path | None,
+    model: str | None,
+    numerics: str,
+    json: bool,
+) -> None:
+    """Prints the table of variants and the programs that lose most."""
+    from forge.accuracy import (
+        attribute_error,
+        compare_variants,
+        mark_front,
+        reference_output,
+    )
+    from forge.artifact import load
+
+    compiled = load(folder)
+    given = _inputs(compiled, folder, text, inputs)
+    parameters, netlist = compiled.emulator.parameters, compiled.netlist
+    with step("float32 reference"):
+        truth = (
+            reference_output(netlist, parameters, given)
+            if model is None
+            else _pytorch_output(model, given)
+        )
+    with step("which program loses what"):
+        losses = attribute_error(netlist, parameters, given, numerics=numerics)
+    variants = []
+    with step("formats x fidelity x Dst") as progress:
+        for variant in compare_variants(
+            netlist, parameters, given, truth, numerics=numerics
+        ):
+            variants.append(variant)
+            progress.update(f"{len(variants)} of 24")
+    judge = "float32 PyTorch" if model else "the same netlist in plain float32"
+    _show(mark_front(variants), losses, judge, json=json)
+
+
+def _inputs(
+    compiled: "CompiledModel", folder: Path, text: str | None, inputs: Path | None
+) -> Mapping[str, "np.ndarray"]:
+    import numpy as np
+
+    names = [b.name for b in compiled.machine.buffers_with_role("input")]
+    if inputs is not None:
+        return _read_inputs(inputs, names)
+    if compiled.causal_lm is None:
+        raise UsageError(
+            f"'{compiled.name}' is not a language model: it needs its inputs",
+            advice=f"--inputs FILE.npz with arrays {', '.join(names)}",
+        )
+    from forge.artifact import load_tokenizer_of
+
+    length = compiled.causal_lm.seq_len
+    tokens: list[int] = []
+    tokenizer = load_tokenizer_of(folder)
+    while len(tokens) < length:
+        tokens += tokenizer(text or SAMPLE_TEXT)["input_ids"]
+    return {names[0]: np.array([tokens[:length]])}
+
+
+def _read_inputs(path: Path, names: list[str]) -> Mapping[str, "np.ndarray"]:
+    import numpy as np
+
+    if not path.is_file():
+        raise UsageError(f"there is no {path}")
+    with np.load(path, allow_pickle=False) as arrays:
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise UsageError(
+                f"{path} lacks the inputs {', '.join(missing)}",
+                advice=f"it holds {', '.join(arrays)}",
+            )
+        return {name: arrays[name] for name in names}
+
+
+def _pytorch_output(model: str, inputs: Mapping[str, "np.ndarray"]) -> "np.ndarray":
+    """Logits of PyTorch in float32, with the weights that the model has in bf16."""
+    import torch
+
+    from forge.frontends.huggingface import load_causal_lm
+
+    narrow = load_causal_lm(model).module
+    wide: Any = load_causal_lm(model, dtype=torch.float32).module
+    state = {name: value.float() for name, value in narrow.state_dict().items()}
+    wide.load_state_dict(state)
+    ids = torch.from_numpy(next(iter(inputs.values())))
+    with torch.no_grad():
+        return wide(ids).logits.numpy()
+
+
+def _show(
+    variants: "list[Variant]", losses: "list[ProgramLoss]", judge: str, *, json: bool
+) -> None:
+    columns = (
+        "weights",
+        "fidelity",
+        "Dst",
+        "PCC",
+        "relative L2",
+        "max error",
+        "cycles",
+        "Pareto",
+    )
+    rows = [
+        (
+            v.weights.value,
+            v.fidelity.value,
+            v.dst,
+            v.distance.pcc,
+            v.distance.relative_l2,
+            v.distance.max_error,
+            round(v.cycles),
+            v.on_front,
+        )
+        for v in variants
+    ]
+    loss_columns = ("program", "runs", "isolated", "accumulated")
+    loss_rows = [(p.program, p.runs, p.isolated, p.accumulated) for p in losses]
+    if json:
+        show_json(
+            {
+                "judge": judge,
+                "variants": [dict(zip(columns, row, strict=True)) for row in rows],
+                "programs": [
+                    dict(zip(loss_columns, row, strict=True)) for row in loss_rows
+                ],
+            }
+        )
+        return
+    show_table(f"against {judge}", columns, rows)
+    show_table(
+        "relative L2 that each program loses (isolated: fed the true inputs)",
+        loss_columns,
+        loss_rows,
+    )
+    worst = ", ".join(p.program for p in losses[:3])
+    print(f"most is lost in {worst}")
