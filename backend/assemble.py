@@ -179,6 +179,8 @@ class _Assembler:
         name = self._fresh(argument_name(argument))
         row_major = data_format.is_integer
         shape = _matrix(shape_of(argument))
+        if row_major and shape[-2] > 1:
+            shape = (*shape[:-1], 1, shape[-1])
         self._declare(argument, _Buffer(name, data_format, shape, row_major, "input"))
 
     def _result(self, value: SSAValue, program: ProgramOp) -> None:

@@ -6,7 +6,7 @@ from xdsl.ir import Operation, SSAValue
 
 from backend.build import Body
 from backend.compute_stages import compute_stage
-from backend.lowering_context import ONES, Lowering
+from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering
 from passes.schedule import masks_of
 
 
@@ -16,6 +16,8 @@ def compute(low: Lowering, depth: int = 0) -> list[Operation]:
     held = [low.name(value) for value in low.residents(depth)]
     if depth == 0 and ONES in low.buffers:
         held.append(low.name(ONES))
+    if depth == 0 and COLUMN_OF_ONES in low.buffers:
+        held.append(low.name(COLUMN_OF_ONES))
     masks = []
     if depth == len(low.outer):
         masks = [

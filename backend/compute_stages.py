@@ -10,6 +10,7 @@ from xdsl.ir import Operation
 from backend import build
 from backend.build import Body
 from backend.lowering_context import (
+    COLUMN_OF_ONES,
     ONES,
     Lowering,
     embedding_of,
@@ -219,21 +220,38 @@ def _reduction(low: Lowering, index: int) -> list[Operation]:
         source = low.name(f"sum{index}")
         _sum_products(low, body, product, source=source, axes=axes, over=inner)
         inner = AxesAttr(())
-    reduce = Body()
-    reduce.add(
-        compute.ReduceTilesOp,
-        kind=WordAttr("max" if isinstance(op, ttir.MaxOp) else "sum"),
-        dim=WordAttr(_direction(op)),
-        buffer=LocalAttr(source),
-        scaler=low.local(ONES),
-        axes=axes,
-        over=inner,
-        dst=build.dst(0),
-    )
-    body.extend(_section(low, index, 1, before=reduce.ops))
+    reduce = _reduce(low, op, source=source, axes=axes, over=inner)
+    body.extend(_section(low, index, 1, before=[reduce]))
     if product is not None:
         body.pop(source)
     return nest(own, body.ops, dict.fromkeys(own, 1))
+
+
+def _reduce(
+    low: Lowering, op: ttir.ReductionOp, *, source: str, axes: AxesAttr, over: AxesAttr
+) -> Operation:
+    """A reduction inside tiles: by the pooling unit, or a product with ones."""
+    if low.sums_by_matmul(op):
+        return compute.MatmulBlockOp.create(
+            properties={
+                "lhs": LocalAttr(source),
+                "rhs": low.local(COLUMN_OF_ONES),
+                "axes": axes,
+                "over": over,
+                "dst": build.dst(0),
+            }
+        )
+    return compute.ReduceTilesOp.create(
+        properties={
+            "kind": WordAttr("max" if isinstance(op, ttir.MaxOp) else "sum"),
+            "dim": WordAttr(_direction(op)),
+            "buffer": LocalAttr(source),
+            "scaler": low.local(ONES),
+            "axes": axes,
+            "over": over,
+            "dst": build.dst(0),
+        }
+    )
 
 
 def _sum_tiles(low: Lowering, stage: StageOp, op: ttir.ReductionOp) -> Operation:

@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Attribute, SSAValue
 
 from backend.lowering_context import (
+    COLUMN_OF_ONES,
     ONES,
     Lowering,
     embedding_of,
@@ -132,8 +133,12 @@ def _declare_helpers(low: Lowering, index: int) -> None:
     stage = low.schedule.stages[index]
     bf16, fp32 = WordAttr("bf16"), WordAttr("fp32")
     reductions = [o for o in stage.body.block.ops if isinstance(o, ttir.ReductionOp)]
-    if reductions and ONES not in low.buffers:
-        _declare(low, ONES, "cb_one", (), data_format=bf16)
+    for op in reductions:
+        key, name = (
+            (COLUMN_OF_ONES, "cb_ones") if low.sums_by_matmul(op) else (ONES, "cb_one")
+        )
+        if key not in low.buffers:
+            _declare(low, key, name, (), data_format=bf16)
     if any(fused_product(op) and not reduces_leading(op) for op in reductions):
         entries = low.schedule.axes.real(stage.results[0])
         _declare(low, f"sum{index}", f"cb_s{index}", entries, data_format=fp32)

@@ -19,7 +19,10 @@ from passes.dst_plan import DstPlan, capacity
 from passes.schedule import Schedule
 
 ONES = "one"
-"""Key of the buffer that holds the scaler of reductions."""
+"""Key of the scaler tile of reductions."""
+
+COLUMN_OF_ONES = "ones"
+"""Key of the tile that sums rows when it is multiplied by."""
 
 
 @dataclass
@@ -76,6 +79,16 @@ class Lowering:
     def real_axes(self, value: SSAValue) -> AxesAttr:
         """The axes of a value, as an instruction states them."""
         return AxesAttr(self.schedule.axes.real(value))
+
+    def sums_by_matmul(self, op: ttir.ReductionOp) -> bool:
+        """Whether a sum along rows is a product with a column of ones.
+
+        The pooling unit hands its result on as truncated bf16; a product keeps it in
+        a 32-bit Dst. It reads all bits of the data at HiFi3 and HiFi4 only.
+        """
+        along_rows = op.axes == (len(ttir.shape_of(op.input)) - 1,)
+        whole_bits = self.program.fidelity.data in ("HiFi3", "HiFi4")
+        return along_rows and whole_bits and not isinstance(op, ttir.MaxOp)
 
     def own(self, stage: StageOp) -> tuple[str, ...]:
         """Axes of a stage's results that are not looped outside."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from xdsl.ir import Operation
 
 from backend.build import Body
-from backend.lowering_context import ONES, Lowering, nest
+from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
 from backend.readers import load_residents
 from dialects import tensix_movement as movement
 from dialects.grid import CausalMaskOp, PadMaskOp, StageOp
@@ -24,6 +24,8 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     body = Body()
     if depth == 0 and ONES in low.buffers:
         body.fill(low.name(ONES), "row_scaler", 1.0)
+    if depth == 0 and COLUMN_OF_ONES in low.buffers:
+        body.fill(low.name(COLUMN_OF_ONES), "column_scaler", 1.0)
     if low.streams_weights:
         body.extend(load_residents(low, depth, noc=0))
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))

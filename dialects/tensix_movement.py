@@ -8,7 +8,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.syntax import ExprAttr, LocalAttr, NumberAttr, PointAttr, WordAttr
 
-FILLS = ("value", "causal", "row_scaler", "pad", "columns")
+FILLS = ("value", "causal", "row_scaler", "column_scaler", "pad", "columns")
 
 
 class _PagesOp(IRDLOperation):
@@ -183,7 +183,8 @@ class FillOp(IRDLOperation):
     """Fill the reserved block by the data-movement processor itself.
 
     `value v`: every element. `row_scaler v`: v in the first row of each face, the
-    scaler of a reduction. `causal v`: v where the column lies behind the row, else
+    scaler of a reduction. `column_scaler v`: v in the first column of the tile; a
+    product with it sums along rows. `causal v`: v where the column lies behind the row, else
     0; the block's axes are then (row, column). `pad v`: v behind the operand's true
     extent, the rest stays. `columns v inside u extent n`: u, but v from column n of
     the last tile on; the last axis of the block counts columns.

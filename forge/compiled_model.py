@@ -46,7 +46,7 @@ class CompiledModel:
         self.netlist = netlist
         self.causal_lm = causal_lm
         self.name = name or netlist.sym_name.data
-        self._values = _only_needed(netlist, values)
+        self.values = _only_needed(netlist, values)
         self._cached_profile: Profile | None = None
         self.numerics = numerics
 
@@ -67,18 +67,18 @@ class CompiledModel:
                 f"'{self.name}' was compiled without weights: it can be timed, not run",
                 advice="compile it again without --no-weights",
             )
-        values = self._values
+        values = self.values
         parameters = values if isinstance(values, WeightsFile) else _Arrays(values)
         return Emulator(self.netlist, parameters, numerics=self.numerics)
 
     @property
     def has_weights(self) -> bool:
         """Whether the values of all parameters are there."""
-        if self._values is None:
+        if self.values is None:
             return False
-        if isinstance(self._values, WeightsFile):
+        if isinstance(self.values, WeightsFile):
             return True
-        return not any(value.is_meta for value in self._values.values())
+        return not any(value.is_meta for value in self.values.values())
 
     def __call__(self, *inputs: Any) -> Any:
         import torch
@@ -128,7 +128,7 @@ class CompiledModel:
         """Write the parameters that the netlist's recipes name."""
         from safetensors.torch import save_file
 
-        values = self._values
+        values = self.values
         assert values is not None
         if isinstance(values, WeightsFile):
             copyfile(values.path, path)
@@ -171,16 +171,16 @@ class _Arrays(Mapping[str, np.ndarray]):
     """Torch tensors seen as float32 or integer arrays, converted when asked for."""
 
     def __init__(self, values: Mapping[str, torch.Tensor] | None):
-        self._values = values or {}
+        self.values = values or {}
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return _array(self._values[name])
+        return _array(self.values[name])
 
     def __iter__(self) -> Any:
-        return iter(self._values)
+        return iter(self.values)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.values)
 
 
 def _array(value: Any) -> np.ndarray:

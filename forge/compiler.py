@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from backend.assemble import assemble_netlist
 from dialects.chip import load_chip
@@ -14,7 +15,7 @@ from dialects.formats import DataFormat
 from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.console import Step
-from forge.errors import UsageError
+from forge.errors import UnsupportedError, UsageError
 from forge.frontends.huggingface import (
     LoadedCausalLM,
     import_causal_lm,
@@ -71,8 +72,28 @@ def compile(  # noqa: A001 - the public name is forge.compile
         None if dump_ir is None else Path(dump_ir),
     )
     title = name or type(module).__name__
-    program = export_program(module.eval(), tuple(sample_inputs))
+    program = _export(module.eval(), tuple(sample_inputs))
     return compile_imported(import_program(program, name=title), title, options)
+
+
+def _export(
+    module: torch.nn.Module, sample_inputs: tuple[torch.Tensor, ...]
+) -> torch.export.ExportedProgram:
+    strangers = [x for x in sample_inputs if not isinstance(x, torch.Tensor)]
+    if strangers:
+        raise UsageError(
+            "sample inputs are tensors",
+            value=f"a {type(strangers[0]).__name__}",
+            advice="pass a tuple of tensors; bind other arguments inside a module",
+        )
+    try:
+        return export_program(module, sample_inputs)
+    except GuardOnDataDependentSymNode as error:
+        raise UnsupportedError(
+            "the control flow of the module depends on values of tensors",
+            value=str(error).partition("\n")[0],
+            advice="compute both branches and select with torch.where",
+        ) from None
 
 
 def compile_imported(

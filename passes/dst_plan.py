@@ -311,9 +311,9 @@ def _is_source(op: Operation) -> bool:
 
 
 def scalar_of(value: SSAValue) -> float | None:
-    """The number, where a value is one constant."""
+    """The number, where a value is one constant everywhere."""
     owner = value.owner
-    if isinstance(owner, ttir.FullOp) and prod(shape_of(value)) == 1:
+    if isinstance(owner, ttir.FullOp):
         number = owner.fill_value
         assert isinstance(number, FloatAttr | IntegerAttr)
         return float(number.value.data)

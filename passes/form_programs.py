@@ -29,7 +29,7 @@ from dialects.syntax import WordAttr
 from dialects.ttir.base import element_of, is_float, shape_of
 from passes.axis_classes import AxisClasses, Place
 from passes.constants import is_constant
-from passes.patterns import elementwise_partner, single_user
+from passes.patterns import elementwise_partner, is_elementwise, single_user
 from passes.program_bodies import write
 from passes.rewriting import fused_location, splat_of
 from passes.views import (
@@ -52,7 +52,6 @@ _HEAVY = (
     ttir.ScaledDotProductAttentionOp,
     ttir.EmbeddingOp,
 )
-_ELEMENTWISE = (ttir.ArithmeticOp, ttir.UnaryOp, ttir.TypecastOp)
 _CREATION = (ttir.FullOp, ttir.ZerosOp, ttir.OnesOp)
 
 
@@ -158,7 +157,7 @@ class _Former:
         root: Operation,
         shape: tuple[int, ...],
     ) -> bool:
-        if not isinstance(user, _ELEMENTWISE) or user in self.taken:
+        if not is_elementwise(user) or user in self.taken:
             return False
         return shape_of(user.results[0]) == shape and all(
             operand.owner in group or self._before(operand, root)
@@ -178,7 +177,8 @@ class _Former:
             for operand in queue.pop().operands:
                 owner = operand.owner
                 joins = (
-                    isinstance(owner, _ELEMENTWISE)
+                    isinstance(owner, Operation)
+                    and is_elementwise(owner)
                     and owner not in self.taken
                     and self._computes(owner)
                     and shape_of(owner.results[0]) == shape
@@ -266,8 +266,8 @@ class _Builder:
             return self.inside[outer]
         number = splat_of(outer)
         if number is not None:
-            ones = [1] * len(shape_of(outer))
-            return self.add(ttir.FullOp(ones, number, element_of(outer)))
+            full = ttir.FullOp(shape_of(outer), number, element_of(outer))
+            return self.add(full)
         if (outer, repeat) not in self.arguments:
             self.arguments[outer, repeat] = self._argument(outer, repeat)
         return self.arguments[outer, repeat].value

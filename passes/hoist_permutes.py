@@ -21,7 +21,7 @@ from xdsl.pattern_rewriter import (
 
 from dialects import ttir
 from dialects.ttir.base import tensor_type_of
-from passes.patterns import single_user
+from passes.patterns import is_elementwise, single_user
 from passes.rewriting import apply_patterns, replace
 
 _NORMS = (ttir.RMSNormOp, ttir.LayerNormOp)
@@ -38,7 +38,9 @@ class HoistPermute(RewritePattern):
         order = tuple(op.permutation.get_values())
         rank = len(order)
         keeps_rows = order[-1] == rank - 1 and _works_on_rows(inner, rank)
-        if not (keeps_rows or isinstance(inner, ttir.UnaryOp)):
+        if not (keeps_rows or is_elementwise(inner)):
+            return
+        if len(inner.operands) > 1 and not isinstance(inner, _NORMS):
             return
         first = ttir.PermuteOp(inner.operands[0], order)
         second = inner.create(

@@ -61,9 +61,10 @@ def _align(op: Operation, number: int) -> None:
         if new:
             _replace(owner, new)
             for made in new:
-                for place in range(len(made.operands)):
-                    if not is_view(made):
-                        _align(made, place)
+                if isinstance(made, ttir.MatmulOp):
+                    _align(made, 1)
+                elif isinstance(made, ttir.AddOp):
+                    _align(made, 0)
 
 
 def is_aligned(value: SSAValue) -> bool:

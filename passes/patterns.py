@@ -8,6 +8,12 @@ from dialects import ttir
 from dialects.ttir.base import shape_of
 
 
+def is_elementwise(op: object) -> bool:
+    """Whether an operation works on each element by itself."""
+    kinds = (ttir.ArithmeticOp, ttir.UnaryOp, ttir.TypecastOp)
+    return isinstance(op, kinds) and not isinstance(op, ttir.SoftmaxOp)
+
+
 def single_user(value: SSAValue) -> Operation | None:
     """The one operation that uses a value, once; None where there are others."""
     uses = list(value.uses)
@@ -17,17 +23,23 @@ def single_user(value: SSAValue) -> Operation | None:
 def _through_unary(value: SSAValue) -> SSAValue:
     """Follow a value back through element-wise operations with this use only."""
     owner = value.owner
-    while isinstance(owner, ttir.UnaryOp | ttir.TypecastOp) and single_user(value):
+    while _is_unary(owner) and single_user(value):
+        assert isinstance(owner, Operation)
         value = owner.operands[0]
         owner = value.owner
     return value
+
+
+def _is_unary(op: object) -> bool:
+    return is_elementwise(op) and not isinstance(op, ttir.ArithmeticOp)
 
 
 def elementwise_partner(op: ttir.LinearOp) -> ttir.LinearOp | None:
     """Another projection of the same tensor that meets this one element by element."""
     value: SSAValue = op.result
     user = single_user(value)
-    while isinstance(user, ttir.UnaryOp | ttir.TypecastOp):
+    while _is_unary(user):
+        assert user is not None
         value = user.results[0]
         user = single_user(value)
     if not isinstance(user, ttir.ArithmeticOp):

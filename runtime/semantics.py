@@ -158,6 +158,10 @@ def fill_tile(
         tile = np.zeros((TILE, TILE), np.float32)
         tile[::16] = number
         return tile
+    if pattern == "column_scaler":
+        tile = np.zeros((TILE, TILE), np.float32)
+        tile[:, 0] = number
+        return tile
     if pattern == "columns":
         real = extent[1] if row else TILE
         tile = np.full((TILE, TILE), inside, np.float32)

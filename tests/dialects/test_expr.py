@@ -24,9 +24,7 @@ from dialects.expr import (
 
 NAMES = ("x", "y", "k", "k.start", "pos")
 VALUES = st.fixed_dictionaries({name: st.integers(0, 50) for name in NAMES})
-LEAVES = st.one_of(
-    st.integers(0, 99).map(Const), st.sampled_from(NAMES).map(Name)
-)
+LEAVES = st.one_of(st.integers(0, 99).map(Const), st.sampled_from(NAMES).map(Name))
 
 
 def _grow(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:

@@ -25,9 +25,7 @@ def facts_of(body: str, parameters: str = "in %x") -> ProgramFacts:
     return ProgramFacts(program, CHIP)
 
 
-@given(
-    st.integers(1, 200), st.integers(1, 64), st.integers(1, 4), st.integers(1, 5)
-)
+@given(st.integers(1, 200), st.integers(1, 64), st.integers(1, 4), st.integers(1, 5))
 def test_parts_cover_an_axis_once(
     extent: int, cores: int, stride: int, unit: int
 ) -> None:

@@ -87,7 +87,6 @@ def test_notes_are_comments() -> None:
     assert parse_netlist(printed).is_structurally_equivalent(netlist)
 
 
-
 def line(text: str) -> str:
     """A netlist of one line."""
     return f'tensix.netlist @a version 1 chip "n150" {{\n  {text}\n}}'

@@ -46,7 +46,7 @@ def quantize(tensor: Tensor, values: np.ndarray) -> np.ndarray:
 def run_both(
     netlist: NetlistOp, values: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """All buffers after all runs, without padding: of the executor and of the replay."""
+    """All buffers after all runs, without padding: executor's and replay's."""
     bindings, chip = Bindings(netlist), load_chip(netlist.chip.data)
     results = []
     for engine in ("executor", "replay"):
