@@ -16,9 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from xdsl.parser import AttrParser
 
 Value: TypeAlias = "int | np.ndarray"
@@ -32,12 +31,16 @@ def _ceildiv(left: Value, right: Value) -> Value:
 def _minimum(left: Value, right: Value) -> Value:
     if isinstance(left, int) and isinstance(right, int):
         return min(left, right)
+    import numpy as np  # late: reading a netlist needs none
+
     return np.minimum(left, right)
 
 
 def _maximum(left: Value, right: Value) -> Value:
     if isinstance(left, int) and isinstance(right, int):
         return max(left, right)
+    import numpy as np  # late: reading a netlist needs none
+
     return np.maximum(left, right)
 
 

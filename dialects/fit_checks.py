@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
 
-import numpy as np
 from xdsl.ir import Operation
 
 from dialects.allocation import (
@@ -18,7 +19,7 @@ from dialects.allocation import (
 from dialects.bindings import Bindings
 from dialects.chip import Chip
 from dialects.errors import CapacityError, ForgeError
-from dialects.expr import Expr, Value
+from dialects.expr import Expr
 from dialects.kernel_counts import TRANSFER_OPS
 from dialects.netlist_text import line_of
 from dialects.program import CircularBuffer, ProgramFacts, Tensor, tensor_of
@@ -27,6 +28,8 @@ from dialects.syntax import LocalAttr
 from dialects.tensix import IfOp, RunOp
 
 KIB = 1024
+MANY_PLACES = 100_000
+"""With more places than these, a map is evaluated at the corners only."""
 
 
 def check_maps(
@@ -110,19 +113,20 @@ def _reach(
 
 
 def _extremes(facts: ProgramFacts, entry: Expr) -> tuple[int, int] | None:
-    """Least and greatest value over all axes and cores; None where it needs ranges."""
+    """Least and greatest value over axes and cores; None where it needs ranges."""
     names = sorted(entry.names())
     if any("." in name for name in names):
         return None
     extents = {name: axis.extent for name, axis in facts.axes.items()}
     extents |= {"x": facts.grid.x, "y": facts.grid.y}
-    env: dict[str, Value] = {}
-    for place, name in enumerate(names):
-        view = [1] * len(names)
-        view[place] = extents[name]
-        env[name] = np.arange(extents[name]).reshape(view)
-    values = np.asarray(entry.evaluate(env))
-    return int(values.min()), int(values.max())
+    ranges = [range(extents[name]) for name in names]
+    if prod(map(len, ranges)) > MANY_PLACES:
+        ranges = [(r[0], r[-1]) for r in ranges]
+    values = [
+        int(entry.evaluate(dict(zip(names, place, strict=True))))
+        for place in product(*ranges)
+    ]
+    return min(values), max(values)
 
 
 def check_fit(

@@ -18,9 +18,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 FUNCTIONS = ("transpose", "concat", "slice", "reshape", "permute", "scale", "pad")
 _TOKEN = re.compile(r"\s*([(),]|[^\s(),]+)")
@@ -45,8 +46,8 @@ Recipe: TypeAlias = Call | str
 
 
 def _show(argument: Recipe | float) -> str:
-    if isinstance(argument, float):
-        return repr(int(argument)) if argument.is_integer() else repr(argument)
+    if isinstance(argument, int | float):
+        return f"{argument:.0f}" if float(argument).is_integer() else repr(argument)
     return str(argument)
 
 
@@ -54,7 +55,7 @@ def parse_recipe(text: str) -> Recipe:
     """Parse a recipe; `RecipeError` with the place where it goes wrong."""
     tokens = _TOKEN.findall(text)
     recipe, rest = _parse(tokens, 0, text)
-    if rest != len(tokens) or isinstance(recipe, float):
+    if rest != len(tokens) or isinstance(recipe, int | float):
         raise RecipeError(f"recipe '{text}' does not end after '{_show(recipe)}'")
     return recipe
 
@@ -92,7 +93,7 @@ def parameters_of(recipe: Recipe) -> Iterator[str]:
         yield recipe
         return
     for argument in recipe.arguments:
-        if not isinstance(argument, float):
+        if not isinstance(argument, int | float):
             yield from parameters_of(argument)
 
 
@@ -103,7 +104,7 @@ def substitute(recipe: Recipe, instance: int) -> Recipe:
     return Call(
         recipe.function,
         tuple(
-            a if isinstance(a, float) else substitute(a, instance)
+            a if isinstance(a, int | float) else substitute(a, instance)
             for a in recipe.arguments
         ),
     )
@@ -114,9 +115,9 @@ def evaluate(recipe: Recipe, values: Mapping[str, np.ndarray]) -> np.ndarray:
     if isinstance(recipe, str):
         return values[recipe]
     tensors = [
-        evaluate(a, values) for a in recipe.arguments if not isinstance(a, float)
+        evaluate(a, values) for a in recipe.arguments if not isinstance(a, int | float)
     ]
-    numbers = [a for a in recipe.arguments if isinstance(a, float)]
+    numbers = [a for a in recipe.arguments if isinstance(a, int | float)]
     return _APPLY[recipe.function](tensors, numbers)
 
 
@@ -127,7 +128,21 @@ def _apply_slice(tensors: list[np.ndarray], numbers: list[float]) -> np.ndarray:
     return tensors[0][tuple(index)]
 
 
+def _apply_concat(tensors: list[np.ndarray], numbers: list[float]) -> np.ndarray:
+    import numpy as np  # late: reading a netlist needs none
+
+    return np.concatenate(tensors, axis=int(numbers[0]))
+
+
+def _apply_scale(tensors: list[np.ndarray], numbers: list[float]) -> np.ndarray:
+    import numpy as np
+
+    return tensors[0] * np.float32(numbers[0])
+
+
 def _apply_pad(tensors: list[np.ndarray], numbers: list[float]) -> np.ndarray:
+    import numpy as np
+
     dim, before, after = map(int, numbers)
     widths = [(0, 0)] * tensors[0].ndim
     widths[dim] = (before, after)
@@ -135,11 +150,11 @@ def _apply_pad(tensors: list[np.ndarray], numbers: list[float]) -> np.ndarray:
 
 
 _APPLY = {
-    "transpose": lambda t, _: np.swapaxes(t[0], -1, -2),
-    "concat": lambda t, n: np.concatenate(t, axis=int(n[0])),
+    "transpose": lambda t, _: t[0].swapaxes(-1, -2),
+    "concat": _apply_concat,
     "slice": _apply_slice,
     "reshape": lambda t, n: t[0].reshape([int(d) for d in n]),
-    "permute": lambda t, n: np.transpose(t[0], [int(d) for d in n]),
-    "scale": lambda t, n: t[0] * np.float32(n[0]),
+    "permute": lambda t, n: t[0].transpose([int(d) for d in n]),
+    "scale": _apply_scale,
     "pad": _apply_pad,
 }

@@ -228,9 +228,7 @@ def written_buffers(
 ) -> list[str]:
     """The buffers that a run writes."""
     ways = machine.programs[program].parameters
-    return [
-        name for (way, _), name in zip(ways, buffers, strict=True) if way != "in"
-    ]
+    return [name for (way, _), name in zip(ways, buffers, strict=True) if way != "in"]
 
 
 def _loss(values: np.ndarray, truth: np.ndarray) -> float:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forge import __version__
-from forge.errors import ArtifactError
+from forge.errors import ArtifactError, NetlistError
 
 if TYPE_CHECKING:
+    from dialects.tensix import NetlistOp
     from forge.compiled_model import CompiledModel
 
 NETLIST = "netlist.mlir"
@@ -183,24 +184,51 @@ def load(folder: Path | str) -> CompiledModel:
 
     Raises `ForgeError` for a missing, cut or edited-into-nonsense artefact.
     """
-    from dialects.netlist_text import read_netlist
     from forge.compiled_model import CompiledModel
     from runtime.weights import WeightsFile
 
     folder = Path(folder)
     manifest = read_manifest(folder)
-    path = folder / NETLIST
-    if not path.is_file():
-        raise ArtifactError(
-            f"{folder} has no {NETLIST}", advice="compile the model again"
-        )
+    netlist = load_netlist(folder)
     weights = None
     if manifest.weights_sha256 is not None:
         _require_whole(folder / WEIGHTS, manifest)
         weights = WeightsFile(folder / WEIGHTS)
     return CompiledModel(
-        read_netlist(path), weights, causal_lm=manifest.causal_lm, name=manifest.name
+        netlist, weights, causal_lm=manifest.causal_lm, name=manifest.name
     )
+
+
+def load_netlist(place: Path) -> NetlistOp:
+    """Read the netlist of an artefact, or one that stands alone, and check it.
+
+    Raises `ForgeError` with all that is wrong with it, each with its line.
+    """
+    from dialects.checks import require_sound
+    from dialects.chip import chip_names, load_chip
+    from dialects.netlist_text import line_of, read_netlist
+
+    path = place / NETLIST if place.is_dir() else place
+    if not path.is_file():
+        raise ArtifactError(
+            f"{place} has no {NETLIST}",
+            advice="compile one with `forge compile MODEL -o FOLDER`",
+        )
+    try:
+        netlist = read_netlist(path)
+    except UnicodeDecodeError:
+        raise ArtifactError(
+            f"{path} is not text", advice="compile the model again"
+        ) from None
+    chip = netlist.chip.data
+    if chip not in chip_names():
+        raise NetlistError(
+            f"chip '{chip}' is not known",
+            location=line_of(netlist),
+            advice=f"use one of {', '.join(chip_names())}",
+        )
+    require_sound(netlist, load_chip(chip))
+    return netlist
 
 
 def _require_whole(path: Path, manifest: Manifest) -> None:

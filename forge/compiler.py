@@ -139,17 +139,30 @@ def compile_causal_lm(
     `random_seed` the folder needs config.json only, and the weights are drawn.
     """
     _note(progress, "loading the model")
-    loaded = load_causal_lm(
-        source,
-        random_weights=random_seed is not None,
-        no_weights=not with_weights,
-        seed=random_seed or 0,
-    )
+    loaded = _load(source, with_weights=with_weights, random_seed=random_seed)
     name = resolve_source(source).name
     model = compile_loaded(
         loaded, name, seq_len=seq_len, options=options, progress=progress
     )
+    if not with_weights:
+        model = CompiledModel(model.netlist, None, causal_lm=model.causal_lm, name=name)
     return model, loaded.tokenizer
+
+
+def _load(
+    source: str, *, with_weights: bool, random_seed: int | None
+) -> LoadedCausalLM:
+    """Load a model. Without weights its constants are real, its parameters memory that
+    nobody writes to, which takes no room."""
+    if with_weights:
+        is_random = random_seed is not None
+        return load_causal_lm(source, random_weights=is_random, seed=random_seed or 0)
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights():
+        loaded = load_causal_lm(source, random_weights=True)
+    loaded.module.tie_weights()  # pyright: ignore[reportCallIssue]
+    return loaded
 
 
 def compile_loaded(

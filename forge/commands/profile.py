@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forge.artifact import load_netlist
 from forge.console import show_table, step
-from forge.errors import ArtifactError, UsageError
+from forge.errors import UsageError
 from forge.reports import show_profile
 
 if TYPE_CHECKING:
@@ -20,28 +21,17 @@ def run_profile(
     json: bool,
 ) -> None:
     """Times the netlist in `folder` and prints cycles per program and per resource."""
-    from dialects.checks import require_sound
-    from dialects.netlist_text import read_netlist
-    from runtime.emulator import Machine
-
     if scalars:
         raise UsageError(
             f"the netlist has no run-time scalar {', '.join(scalars)}",
             advice="leave --set out",
         )
-    path = folder if folder.is_file() else folder / "netlist.mlir"
-    if not path.is_file():
-        raise ArtifactError(
-            f"there is no netlist in {folder}",
-            advice="compile one with `forge compile MODEL -o FOLDER`",
-        )
-    netlist = read_netlist(path)
-    machine = Machine(netlist)
-    require_sound(netlist, machine.chip)
+    netlist = load_netlist(folder)
     with step("timing") as progress:
         from forge.profile import profile_machine
+        from runtime.emulator import Machine
 
-        profile = profile_machine(machine, progress)
+        profile = profile_machine(Machine(netlist), progress)
     if program is None:
         show_profile(profile, title=str(folder), json=json)
         return
