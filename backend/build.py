@@ -88,6 +88,15 @@ class Body:
         self.add(movement.ReadOp, buffer=LocalAttr(buffer), noc=stated)
         self.add(movement.ReadBarrierOp)
 
+    def clean(self, buffer: str) -> None:
+        """Fill the padding of a block that was read with zeros."""
+        self.add(
+            movement.FillOp,
+            buffer=LocalAttr(buffer),
+            pattern=WordAttr("pad"),
+            value=NumberAttr(0.0),
+        )
+
     def fill(self, buffer: str, pattern: str, value: float) -> None:
         """Reserve, fill and push a block."""
         self.reserve(buffer)

@@ -158,7 +158,7 @@ def _declare_outputs(low: Lowering) -> None:
             low,
             value,
             f"cb_{parameter}",
-            low.schedule.axes.real(value),
+            low.result_axes(value),
             operand=LocalAttr(parameter),
             map=MapAttr(use.map),
             depth=number(2),

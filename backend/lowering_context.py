@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 from backend import build
 from dialects import tensix, ttir
 from dialects.expr import Const
-from dialects.grid import ProgramOp, StageOp, Use
+from dialects.grid import NO_AXIS, ProgramOp, StageOp, Use
 from dialects.program import Axis
 from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
 from passes.constants import is_constant
@@ -20,6 +20,9 @@ from passes.schedule import Schedule
 
 ONES = "one"
 """Key of the scaler tile of reductions."""
+
+UNIT_AXES = ("row", "column")
+"""Axes of extent 1 that a gather has where its result is one row, or one column."""
 
 COLUMN_OF_ONES = "ones"
 """Key of the tile that sums rows when it is multiplied by."""
@@ -44,10 +47,15 @@ class Lowering:
         arguments = program.body.block.args
         schedule = Schedule(program)
         names = _parameter_names(program)
+        unit = {
+            axis: Axis(axis, 1, None, 1, 1, 1, 1)
+            for axis in _gathered_axes(schedule)
+            if axis in UNIT_AXES
+        }
         return cls(
             program,
             schedule,
-            program.axes.by_name(),
+            {**unit, **program.axes.by_name()},
             dict(zip(arguments, program.uses.data, strict=True)),
             dict(zip((*arguments, *schedule.outputs), names, strict=True)),
             capacity(fp32_dst=program.dst.data == "fp32", full_sync=False),
@@ -90,8 +98,15 @@ class Lowering:
         whole_bits = self.program.fidelity.data in ("HiFi3", "HiFi4")
         return along_rows and whole_bits and not isinstance(op, ttir.MaxOp)
 
+    def result_axes(self, value: SSAValue) -> tuple[str, ...]:
+        """The axes of a result's blocks."""
+        gathered = _gathered_axes(self.schedule)
+        return (*self.outer, *gathered) if gathered else self.schedule.axes.real(value)
+
     def own(self, stage: StageOp) -> tuple[str, ...]:
         """Axes of a stage's results that are not looped outside."""
+        if embedding_of(stage) is not None:
+            return _gathered_axes(self.schedule)
         axes = self.schedule.axes.real(stage.results[0])
         return tuple(axis for axis in axes if axis not in self.outer)
 
@@ -201,6 +216,19 @@ def fused_product(op: ttir.ReductionOp) -> ttir.MultiplyOp | None:
 def reduces_leading(op: ttir.ReductionOp) -> bool:
     """Whether a reduction runs over whole tiles, not inside them."""
     return op.axes[0] < len(ttir.shape_of(op.input)) - 2
+
+
+def _gathered_axes(schedule: Schedule) -> tuple[str, ...]:
+    """Row and column axis of a gather's result, which has both, whatever its shape."""
+    stage = schedule.stages[0]
+    if embedding_of(stage) is None:
+        return ()
+    row, column = ("_", "_", *schedule.axes.of(stage.results[0]))[-2:]
+    unit_row, unit_column = UNIT_AXES
+    return (
+        unit_row if row == NO_AXIS else row,
+        unit_column if column == NO_AXIS else column,
+    )
 
 
 def _parameter_names(program: ProgramOp) -> Iterable[str]:

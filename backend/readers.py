@@ -39,6 +39,8 @@ def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
     cast = low.multicasts.get(value)
     read = Body()
     read.read(name, noc)
+    if low.uses[value].cleaned:
+        read.clean(name)
     if cast is None:
         body.extend(read.ops)
     else:

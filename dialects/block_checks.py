@@ -12,6 +12,7 @@ from math import prod
 from xdsl.ir import Block, Operation
 
 from dialects import tensix_compute as compute
+from dialects import tensix_movement as movement
 from dialects.errors import CapacityError, ForgeError
 from dialects.formats import DstMode
 from dialects.kernel_counts import PAGE_OPS
@@ -42,6 +43,9 @@ def _walk_bounds(
             yield from _walk_bounds(facts, region.block, inner)
         yield from _block_faults(facts, op, bounds)
         yield from _dst_faults(facts, op, bounds)
+        yield from _axis_faults(facts, op, bounds)
+        if isinstance(op, movement.FillOp):
+            yield from _fill_faults(facts, op)
 
 
 def _block_faults(
@@ -103,3 +107,51 @@ def _dst_faults(
                 f"dst[{low}] and dst[{high}] overlap: each has {count} tiles",
                 advice=f"put the second at dst[{low + count}] or behind",
             )
+
+
+def _axis_faults(
+    facts: ProgramFacts, op: Operation, bounds: Mapping[str, int]
+) -> Iterator[ForgeError]:
+    """Axes that a buffer must have, where more than one tile of them is current."""
+    for name, axes in _needed_axes(facts, op):
+        missing = set(axes) - set(facts.circular_buffers[name].axes)
+        for axis in sorted(axis for axis in missing if bounds[axis] > 1):
+            yield fault(
+                op,
+                f"%{name} has no axis {axis}, over which {bounds[axis]} tiles are used",
+                advice=f"add {axis} to its block, or leave it out here",
+            )
+
+
+def _needed_axes(
+    facts: ProgramFacts, op: Operation
+) -> list[tuple[str, tuple[str, ...]]]:
+    if isinstance(op, compute.MatmulBlockOp):
+        rows = facts.circular_buffers[op.lhs.data].axes
+        columns = tuple(axis for axis in op.axes.data if axis not in rows)
+        right = (*op.over.data, *columns)
+        return [(op.lhs.data, op.over.data), (op.rhs.data, right)]
+    if isinstance(op, compute.ReduceTilesOp):
+        return [(op.buffer.data, op.over.data)]
+    if isinstance(op, compute.PackTilesOp):
+        return [(op.buffer.data, op.axes.data)]
+    return []
+
+
+def _fill_faults(facts: ProgramFacts, op: movement.FillOp) -> Iterator[ForgeError]:
+    """What a pattern needs to know of its buffer."""
+    buffer, pattern = facts.circular_buffers[op.buffer.data], op.pattern.data
+    if pattern == "pad" and buffer.operand is None:
+        yield fault(
+            op,
+            f"{op.buffer} is padded, but is `of` no parameter whose extent would count",
+            advice=f"write `of %parameter[...]` behind cb {op.buffer}",
+        )
+    needed = {"causal": 2, "columns": 1}.get(pattern, 0)
+    if len(buffer.axes) < needed:
+        yield fault(
+            op,
+            f"the pattern {pattern} needs {needed} axes in the block of {op.buffer}",
+            value=str(buffer.op.block),
+            advice="write [row, column] axes behind the buffer's name",
+        )

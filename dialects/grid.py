@@ -101,19 +101,22 @@ class Use:
 
     `axes` has an axis for each dimension of the tensor as the region sees it; `map`
     gives row and column of a tile in the buffer behind it. `along` says which way its
-    master multicasts it, `index` that it holds row numbers for a gather.
+    master multicasts it, `index` that it holds row numbers for a gather, `cleaned`
+    that its padding is filled with zeros after it was read.
     """
 
     axes: tuple[str, ...]
     map: tuple[Expr, Expr]
     along: str | None = None
     index: bool = False
+    cleaned: bool = False
 
     def __str__(self) -> str:
         text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
         if self.along is not None:
             text += f" along {self.along}"
-        return f"{text} index" if self.index else text
+        text += " index" if self.index else ""
+        return f"{text} cleaned" if self.cleaned else text
 
 
 @irdl_attr_definition
@@ -146,9 +149,10 @@ def _read_use(parser: AttrParser) -> Use:
     if parser.parse_optional_keyword("along") is not None:
         along = parser.parse_identifier()
     index = parser.parse_optional_keyword("index") is not None
+    cleaned = parser.parse_optional_keyword("cleaned") is not None
     if len(map_) != 2:
         parser.raise_error("a map has a row and a column")
-    return Use(tuple(axes), (map_[0], map_[1]), along, index)
+    return Use(tuple(axes), (map_[0], map_[1]), along, index, cleaned)
 
 
 @irdl_op_definition

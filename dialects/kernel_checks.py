@@ -285,6 +285,23 @@ def _is_legal(facts: ProgramFacts, corners: tuple[Core, ...]) -> bool:
     return inside and first.x <= last.x and first.y <= last.y
 
 
+def _links(counts: ProgramCounts) -> Iterator[ForgeError]:
+    """A linked multicast keeps its path until an unlinked one follows."""
+    for op in counts.facts.walk():
+        if not isinstance(op, movement.MulticastWriteOp) or op.linked is None:
+            continue
+        if not isinstance(
+            op.next_op, movement.MulticastWriteOp | movement.SemaphoreMulticastOp
+        ):
+            yield fault(
+                op,
+                f"the linked multicast of {op.buffer} is not followed by another "
+                "multicast, so its path stays reserved and blocks all others",
+                advice="put noc_semaphore_set_multicast behind it, or drop `linked`",
+                kind=HazardError,
+            )
+
+
 def _signals(counts: ProgramCounts) -> Iterator[ForgeError]:
     """A semaphore that someone waits for is raised by someone."""
     facts = counts.facts
@@ -318,5 +335,6 @@ _CHECKS: list[Callable[[ProgramCounts], Iterator[ForgeError]]] = [
     _multicasts,
     _masters,
     _rectangles,
+    _links,
     _signals,
 ]

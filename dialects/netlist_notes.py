@@ -51,8 +51,9 @@ def header_notes(
     chip, (peak, fullest) = summary.chip, summary.l1_peak
     steps = summary.num_host_steps
     yield (
-        f"{len(summary.programs)} programs, "
-        f"{len(summary.bindings.runs) - steps} runs, {steps} host steps; "
+        f"{_count(len(summary.programs), 'program')}, "
+        f"{_count(len(summary.bindings.runs) - steps, 'run')}, "
+        f"{_count(steps, 'host step')}; "
         f"up to {summary.most_cores} of {chip.num_cores} cores"
     )
     yield (
@@ -85,7 +86,7 @@ def _program_note(program: ProgramSummary, cycles: float | None) -> str:
     parts = [f"{program.grid.x}x{program.grid.y} cores"]
     if program.num_cores != program.grid.x * program.grid.y:
         parts = [f"{program.num_cores} cores in {program.grid.x}x{program.grid.y}"]
-    parts.append(f"{program.runs} run{'s' if program.runs != 1 else ''}")
+    parts.append(_count(program.runs, "run"))
     if program.l1_bytes is not None:
         parts.append(f"L1 {show_bytes(program.l1_bytes)}")
     if program.read_bytes is not None:
@@ -115,6 +116,10 @@ def _multicast_note(program: ProgramSummary, cast: Multicast) -> str:
         f"({x},{y}) -> {corners[cast.along]}, {size} a block; "
         f"semaphores %{cast.name}.ready, %{cast.name}.valid"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def show_bytes(num_bytes: int) -> str:

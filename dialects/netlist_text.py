@@ -65,10 +65,7 @@ class NetlistParser(Parser):
     def __init__(self, context: Context, text: str, path: str):
         super().__init__(context, text, path)
         self._path = StringAttr(path)
-        self._line_starts = [0]
-        for number, character in enumerate(text):
-            if character == "\n":
-                self._line_starts.append(number + 1)
+        self._line_starts = [0, *(end.end() for end in re.finditer("\n", text))]
 
     def parse_operation(self) -> Operation:
         """Parse an operation and note its line and column; `{ }` is an empty block."""

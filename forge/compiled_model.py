@@ -171,16 +171,16 @@ class _Arrays(Mapping[str, np.ndarray]):
     """Torch tensors seen as float32 or integer arrays, converted when asked for."""
 
     def __init__(self, values: Mapping[str, torch.Tensor] | None):
-        self.values = values or {}
+        self._tensors = values or {}
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return _array(self.values[name])
+        return _array(self._tensors[name])
 
     def __iter__(self) -> Any:
-        return iter(self.values)
+        return iter(self._tensors)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self._tensors)
 
 
 def _array(value: Any) -> np.ndarray:

@@ -29,6 +29,7 @@ from dialects.syntax import WordAttr
 from dialects.ttir.base import element_of, is_float, shape_of
 from passes.axis_classes import AxisClasses, Place
 from passes.constants import is_constant
+from passes.padding_facts import is_always_finite, is_partial
 from passes.patterns import elementwise_partner, is_elementwise, single_user
 from passes.program_bodies import write
 from passes.rewriting import fused_location, splat_of
@@ -172,6 +173,8 @@ class _Former:
         group: list[Operation] = []
         self._take(group, root)
         shape = shape_of(root.results[0])
+        # A sum over columns must find numbers in the padding.
+        careful = not is_elementwise(root) and is_partial(root.results[0], -1)
         queue = [root]
         while queue:
             for operand in queue.pop().operands:
@@ -179,6 +182,7 @@ class _Former:
                 joins = (
                     isinstance(owner, Operation)
                     and is_elementwise(owner)
+                    and (is_always_finite(owner) or not careful)
                     and owner not in self.taken
                     and self._computes(owner)
                     and shape_of(owner.results[0]) == shape

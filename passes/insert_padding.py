@@ -1,27 +1,31 @@
 """`insert-padding`: what fills the last tile must not reach a sum or a maximum.
 
-A reduction or contraction along columns whose extent is not a multiple of 32 reads
+A reduction or contraction along a dimension whose extent is not a multiple of 32 reads
 padding. Inputs and weights are padded with zeros at upload; whatever was computed may
-hold anything there. Where a zero (for sums) or the lowest number (for maxima) is
-needed and not known to be there, a mask is multiplied or added first.
+hold anything there. An operand that may hold infinities is filled with zeros when it
+is read. Where a zero (for sums) or the lowest number (for maxima) is needed and not
+known to be there, a mask is multiplied or added first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Block, BlockArgument, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
 from dialects.expr import Const
 from dialects.formats import TILE_EDGE
-from dialects.grid import PadMaskOp, ProgramOp
+from dialects.grid import NO_AXIS, PadMaskOp, ProgramOp, UsesAttr
 from dialects.syntax import ExprAttr, NumberAttr
 from dialects.ttir.base import shape_of, tensor_type_of
-from passes.constants import is_constant
+from passes.axis_classes import ValueAxes
+from passes.padding_facts import PaddingFacts, is_harmless, is_partial
 
 LOWEST = -3.3895313892515355e38
 """The lowest finite bf16."""
@@ -29,45 +33,78 @@ LOWEST = -3.3895313892515355e38
 
 @dataclass(frozen=True)
 class InsertPaddingPass(ModulePass):
-    """Mask padding columns before reductions and contractions that would read them."""
+    """Clean or mask the padding that reductions and contractions would read."""
 
     name = "insert-padding"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        facts = PaddingFacts()
         for program in op.walk():
             if isinstance(program, ProgramOp):
+                facts.enter(program)
+                _clean_operands(program, facts)
                 for inner in list(program.body.block.ops):
-                    _guard(program, inner)
+                    _guard(facts, inner)
+                facts.infer(program)
 
 
-def _guard(program: ProgramOp, op: Operation) -> None:
+def _clean_operands(program: ProgramOp, facts: PaddingFacts) -> None:
+    """Fill the padding of operands with zeros where infinities would spread."""
+    axes = ValueAxes(program)
+    summed = _summed_axes(program, axes)
+    uses = []
+    arguments = program.body.block.args
+    for argument, use in zip(arguments, program.uses.data, strict=True):
+        found, own = facts.of(argument), (NO_AXIS, NO_AXIS, *axes.of(argument))
+        spreads = any(
+            own[dim] in summed and is_partial(argument, dim) and not is_harmless(fact)
+            for dim, fact in ((-1, found.columns), (-2, found.rows))
+        )
+        if spreads:
+            _check_is_matrix(program.inputs[argument.index])
+            facts.clean(argument)
+        uses.append(replace(use, cleaned=True) if spreads else use)
+    program.properties["uses"] = UsesAttr(tuple(uses))
+    facts.infer(program)
+
+
+def _summed_axes(program: ProgramOp, axes: ValueAxes) -> set[str]:
+    """Axes that some operation of a program sums or takes the maximum over."""
+    summed: set[str] = set()
+    for op in program.body.block.ops:
+        if isinstance(op, ttir.MatmulOp | ttir.ReductionOp):
+            inner = {axis for value in op.operands for axis in axes.real(value)}
+            summed |= inner - set(axes.real(op.results[0]))
+    return summed
+
+
+def _check_is_matrix(source: SSAValue) -> None:
+    """A data-movement processor finds the edge of one matrix only."""
+    shape = shape_of(source)
+    if prod(shape[:-2]) > 1:
+        raise PassFailedException(
+            f"the padding of a {'x'.join(map(str, shape))} tensor may hold infinities "
+            f"that a sum would read; make its last dimensions multiples of {TILE_EDGE}"
+        )
+
+
+def _guard(facts: PaddingFacts, op: Operation) -> None:
     if isinstance(op, ttir.ReductionOp):
         along_columns = op.axes == (len(shape_of(op.input)) - 1,)
-        if not (_is_partial(op.input) and along_columns):
+        if not (along_columns and is_partial(op.input, -1)):
             return
         if isinstance(op, ttir.MaxOp):
             _mask(op, 0, ttir.AddOp, inside=0.0, outside=LOWEST)
-        elif not (_is_zero_padded(program, op.input) or _is_masked_softmax(op.input)):
+        elif facts.of(op.input).columns != 0.0 and not _is_masked_softmax(op.input):
             _mask(op, 0, ttir.MultiplyOp, inside=1.0, outside=0.0)
-    elif isinstance(op, ttir.MatmulOp) and _is_partial(op.a):
-        clean = _is_zero_padded(program, op.a) or _is_zero_padded(program, op.b)
-        if not (clean or _is_masked_softmax(op.a)):
+    elif isinstance(op, ttir.MatmulOp) and is_partial(op.a, -1):
+        b = facts.of(op.b)
+        zeros = 0.0 in (
+            facts.of(op.a).columns,
+            b.columns if op.transposes_b else b.rows,
+        )
+        if not (zeros or _is_masked_softmax(op.a)):
             _mask(op, 0, ttir.MultiplyOp, inside=1.0, outside=0.0)
-
-
-def _is_partial(value: SSAValue) -> bool:
-    return shape_of(value)[-1] % TILE_EDGE != 0 and shape_of(value)[-1] != 1
-
-
-def _is_zero_padded(program: ProgramOp, value: SSAValue) -> bool:
-    """Uploaded tensors are; products are where one factor is."""
-    if isinstance(value, BlockArgument):
-        source = program.inputs[value.index]
-        return is_constant(source) or isinstance(source.owner, Block)
-    owner = value.owner
-    if isinstance(owner, ttir.MultiplyOp):
-        return any(_is_zero_padded(program, v) for v in (owner.lhs, owner.rhs))
-    return False
 
 
 def _is_masked_softmax(value: SSAValue) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from runtime.expand import expand_program
 from runtime.launch import Launch
 from runtime.numerics import require_numerics
 from runtime.replay import Prepared, prepare
+from runtime.sheets import ConstantSheet
 
 
 @dataclass(frozen=True)
@@ -120,15 +122,16 @@ class Emulator:
         self.machine = Machine(netlist)
         self.parameters = parameters
         self.numerics = require_numerics(numerics)
-        self.sheets: dict[str, np.ndarray] = {}
-        self._prepared: dict[tuple[str, tuple[Tensor, ...]], Prepared] = {}
+        self.sheets: dict[str, np.ndarray | ConstantSheet] = {}
+        self._prepared: dict[object, Prepared] = {}
 
     def prepare(self) -> None:
         """Trace and merge every program, make all weights. Done at most once."""
         for run in self.machine.runs:
-            self._program(run)
-            for name in run.buffers:
-                self._sheet(name)
+            bound = self._bound(run)
+            self._program(run).warm(bound)
+            if self.numerics != "fast":
+                _ = [s.array for s in bound if isinstance(s, ConstantSheet)]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute all outputs, by buffer name, in the shapes of their buffers."""
@@ -149,12 +152,15 @@ class Emulator:
 
     def step(self, run: Run) -> None:
         """Execute one run on the buffers as they are."""
-        self._program(run)([self._sheet(name) for name in run.buffers])
+        self._program(run)(self._bound(run))
+
+    def _bound(self, run: Run) -> list[np.ndarray | ConstantSheet]:
+        return [self._sheet(name) for name in run.buffers]
 
     def activations(self, run: Run) -> dict[str, np.ndarray]:
         """Copies of the sheets of a run that are not weights."""
         return {
-            name: self._sheet(name).copy()
+            name: self._sheet(name)[:].copy()
             for name in run.buffers
             if self.machine.buffers[name].recipe is None
         }
@@ -176,7 +182,7 @@ class Emulator:
 
     def read(self, name: str) -> np.ndarray:
         """The values of a buffer, in its shape, without padding."""
-        return self.crop(name, self._sheet(name))
+        return self.crop(name, self._sheet(name)[:])
 
     def crop(self, name: str, sheet: np.ndarray) -> np.ndarray:
         """A sheet in the shape of a buffer, without padding."""
@@ -185,21 +191,33 @@ class Emulator:
         return stacked[:, :rows, :columns].reshape(*leading, rows, columns).copy()
 
     def _program(self, run: Run) -> Prepared:
-        key = (run.program, self.machine.tensors(run))
+        constants = frozenset(
+            place
+            for place, name in enumerate(run.buffers)
+            if self.machine.buffers[name].recipe is not None
+        )
+        key = (run.program, self.machine.tensors(run), constants)
         if key not in self._prepared:
             launch = self.machine.launch(run)
-            self._prepared[key] = prepare(launch, self.numerics)
+            self._prepared[key] = prepare(launch, self.numerics, constants=constants)
         return self._prepared[key]
 
-    def _sheet(self, name: str) -> np.ndarray:
+    def _sheet(self, name: str) -> np.ndarray | ConstantSheet:
         if name not in self.sheets:
             buffer = self.machine.buffers[name]
-            shape = (buffer.tensor.tile_rows, buffer.tensor.tile_columns)
-            sheet = np.zeros((shape[0] * TILE_EDGE, shape[1] * TILE_EDGE), np.float32)
-            self.sheets[name] = sheet
-            if buffer.recipe is not None:
-                self._write(buffer, self._weight(buffer))
+            tensor = buffer.tensor
+            shape = (tensor.tile_rows * TILE_EDGE, tensor.tile_columns * TILE_EDGE)
+            self.sheets[name] = (
+                np.zeros(shape, np.float32)
+                if buffer.recipe is None
+                else ConstantSheet(partial(self._constant, buffer, shape), shape)
+            )
         return self.sheets[name]
+
+    def _constant(self, buffer: BoundBuffer, shape: tuple[int, int]) -> np.ndarray:
+        sheet = np.zeros(shape, np.float32)
+        self._fill(sheet, buffer, self._weight(buffer))
+        return sheet
 
     def _weight(self, buffer: BoundBuffer) -> np.ndarray:
         assert buffer.recipe is not None
@@ -213,13 +231,20 @@ class Emulator:
             ) from None
 
     def _write(self, buffer: BoundBuffer, values: np.ndarray) -> None:
+        sheet = self._sheet(buffer.name)
+        assert isinstance(sheet, np.ndarray)
+        self._fill(sheet, buffer, values)
+
+    def _fill(
+        self, sheet: np.ndarray, buffer: BoundBuffer, values: np.ndarray
+    ) -> None:
+        """Upload values to a sheet, rounded to the buffer's format."""
         *leading, rows, columns = buffer.tensor.shape
         count = int(np.prod(leading, dtype=np.int64))
         if values.size != count * rows * columns:
             raise ForgeError(
                 f"buffer @{buffer.name} takes {buffer.tensor.shape}, not {values.shape}"
             )
-        sheet = self._sheet(buffer.name)
         stacked = sheet.reshape(count, _padded(rows), sheet.shape[1])
         stacked[:, :rows, :columns] = values.reshape(count, rows, columns)
         self._round(sheet, buffer.tensor.data_format)

@@ -9,25 +9,29 @@ matrices of whole tiles; results are written to `out`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from dialects.errors import ForgeError
 from dialects.formats import DataFormat, DstMode, Fidelity
 from runtime.arithmetic import eltwise, matmul, reduce, sfpu
+from runtime.arithmetic.fast_matmul import FastIn1, fast_matmul, prepare_fast_in1
 from runtime.arithmetic.formats import fidelity_operands, pack, round_to_dst
 from runtime.semantics import BINARY, TILE, reduce_tiles, source_operand
 from runtime.semantics import sfpu as vector_function
 
 NUMERICS = ("fast", "exact", "reference")
-"""`fast` and `exact` are the chip's; `reference` is plain float32, the judge of both."""
+"""`fast` and `exact` are the chip's; `reference` is plain float32, their judge."""
 
 
 class Numerics(Protocol):
     """What a replay asks when it computes."""
 
-    def matmul(self, lhs: np.ndarray, rhs: np.ndarray, out: np.ndarray) -> None:
+    pack_constant: Callable[[np.ndarray], Any] | None
+    """What to keep of a constant right side; `matmul` takes it. None: keep the values."""
+
+    def matmul(self, lhs: np.ndarray, rhs: Any, out: np.ndarray) -> None:
         """`lhs` (M, K) times `rhs` (K, N), K tile by tile in the order of the text."""
         ...
 
@@ -88,14 +92,21 @@ class Fast:
     def __init__(self, fidelity: Fidelity, dst: DstMode):
         self.fidelity = fidelity
         self.dst = dst
+        self.pack_constant: Callable[[np.ndarray], Any] | None = self._pack_constant
+
+    def _pack_constant(self, values: np.ndarray) -> FastIn1:
+        return prepare_fast_in1(np.ascontiguousarray(values), self.fidelity)
 
     def _round(self, out: np.ndarray) -> None:
         if self.dst is not DstMode.FP32:
             out[:] = round_to_dst(out, self.dst)
 
-    def matmul(self, lhs: np.ndarray, rhs: np.ndarray, out: np.ndarray) -> None:
-        left, right = fidelity_operands(lhs, rhs, self.fidelity)
-        np.matmul(left, right, out=out)
+    def matmul(self, lhs: np.ndarray, rhs: Any, out: np.ndarray) -> None:
+        if isinstance(rhs, FastIn1):
+            fast_matmul(lhs, rhs, fidelity=self.fidelity, out=out)
+        else:
+            left, right = fidelity_operands(lhs, rhs, self.fidelity)
+            np.matmul(left, right, out=out)
         self._round(out)
 
     def binary(
@@ -160,8 +171,9 @@ class Reference(Fast):
 
     def __init__(self, fidelity: Fidelity, dst: DstMode):
         super().__init__(Fidelity.HIFI4, DstMode.FP32)
+        self.pack_constant = None
 
-    def matmul(self, lhs: np.ndarray, rhs: np.ndarray, out: np.ndarray) -> None:
+    def matmul(self, lhs: np.ndarray, rhs: Any, out: np.ndarray) -> None:
         np.matmul(lhs, rhs, out=out)
 
     def pack(
@@ -176,7 +188,11 @@ class Reference(Fast):
 class Exact(Fast):
     """The matrix unit's own arithmetic, and the vector unit's multiply and add."""
 
-    def matmul(self, lhs: np.ndarray, rhs: np.ndarray, out: np.ndarray) -> None:
+    def __init__(self, fidelity: Fidelity, dst: DstMode):
+        super().__init__(fidelity, dst)
+        self.pack_constant = None
+
+    def matmul(self, lhs: np.ndarray, rhs: Any, out: np.ndarray) -> None:
         out[:] = matmul.matmul(
             np.ascontiguousarray(lhs),
             np.ascontiguousarray(rhs),

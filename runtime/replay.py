@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,14 @@ from runtime.arithmetic.l1_accumulation import accumulate_l1
 from runtime.launch import Launch
 from runtime.numerics import Numerics, make_numerics
 from runtime.semantics import TILE
-from runtime.sheets import Memory, Operand, Places, view
+from runtime.sheets import (
+    ConstantSheet,
+    Memory,
+    Operand,
+    Places,
+    rectangle,
+    view,
+)
 from runtime.trace import Group, Trace, trace_launch
 
 Step: TypeAlias = Callable[[Memory], None]
@@ -33,33 +40,48 @@ class Prepared:
     temporaries: list[np.ndarray]
     num_parameters: int
     site_names: list[str]
+    constant_operands: list[Operand]
 
-    def __call__(self, parameters: Sequence[np.ndarray]) -> None:
+    def __call__(self, parameters: Sequence[np.ndarray | ConstantSheet]) -> None:
         """Compute; outputs are written into their sheets."""
         memory = [*parameters, *self.temporaries]
         for step in self.steps:
             step(memory)
 
+    def warm(self, parameters: Sequence[np.ndarray | ConstantSheet]) -> None:
+        """Pack the constants that products read, so that the first call is quick."""
+        memory = [*parameters, *self.temporaries]
+        for operand in self.constant_operands:
+            operand(memory)
 
-def prepare(launch: Launch, numerics: str = "fast") -> Prepared:
+
+def prepare(
+    launch: Launch,
+    numerics: str = "fast",
+    *,
+    constants: frozenset[int] = frozenset(),
+) -> Prepared:
     """Trace a launch and merge it. Raises `HazardError` for what cannot run.
 
-    `numerics` is one of `runtime.numerics.NUMERICS`.
+    `numerics` is one of `runtime.numerics.NUMERICS`. Parameters in `constants` will be
+    bound to `ConstantSheet`s.
     """
-    return _Merger(trace_launch(launch), numerics).prepared()
+    return _Merger(trace_launch(launch), numerics, constants).prepared()
 
 
 class _Merger:
     """Turns groups into steps, in order, keeping the places of all tiles."""
 
-    def __init__(self, trace: Trace, numerics: str):
+    def __init__(self, trace: Trace, numerics: str, constants: frozenset[int]):
         self.trace = trace
+        self.constants = constants
         self.launch: Launch = trace.launch
         self.places = Places(trace.num_tiles)
         self.num_parameters = len(self.launch.tensors)
         self.temporaries: list[np.ndarray] = []
         self.steps: list[Step] = []
         self.names: list[str] = []
+        self.constant_operands: list[Operand] = []
         dst = DstMode.FP32 if self.launch.facts.fp32_dst else DstMode.BF16
         fidelity = Fidelity(self.launch.facts.fidelity)
         self.numerics = make_numerics(numerics, fidelity, dst)
@@ -75,7 +97,13 @@ class _Merger:
             _MERGE[group.kind](self, group)
         for parameter, numbers in self.trace.stores.items():
             self._store(parameter, numbers)
-        return Prepared(self.steps, self.temporaries, self.num_parameters, self.names)
+        return Prepared(
+            self.steps,
+            self.temporaries,
+            self.num_parameters,
+            self.names,
+            self.constant_operands,
+        )
 
     def _place_constants(self) -> None:
         if not self.trace.constants:
@@ -332,9 +360,24 @@ class _Merger:
 
     def _rhs(self, lists: np.ndarray, transpose: bool) -> Operand:
         if not transpose:
-            return view(self.places, np.ascontiguousarray(lists.T))
+            grid = np.ascontiguousarray(lists.T)
+            return self._packed(grid) or view(self.places, grid)
         turned = view(self.places, lists)
         return lambda memory: turned(memory).T
+
+    def _packed(self, grid: np.ndarray) -> Operand | None:
+        """A constant right side, kept as the matrix kernel of these numerics wants it."""
+        pack = self.numerics.pack_constant
+        found = rectangle(self.places, grid)
+        if pack is None or found is None or found[0] not in self.constants:
+            return None
+        sheet, rows, columns = found
+
+        def packed(memory: Memory) -> Any:
+            return memory[sheet].packed(rows, columns, pack)
+
+        self.constant_operands.append(packed)
+        return packed
 
     def _matmul_lists(self, group: Group) -> tuple[np.ndarray, np.ndarray]:
         return self._stacked(group, 0), self._stacked(group, 1)

@@ -9,16 +9,54 @@ view of the sheet and costs nothing, else it is gathered.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from runtime.semantics import BROADCAST_SOURCE, TILE
 
-Memory: TypeAlias = "list[np.ndarray]"
+Memory: TypeAlias = "list[Any]"
 """The sheets of a program by number; parameters first, bound at each run."""
 
 Operand: TypeAlias = Callable[[Memory], np.ndarray]
+
+
+class ConstantSheet:
+    """A sheet that never changes: made when it is first looked at.
+
+    A product's right side is kept as the matrix kernel wants it; the sheet itself is
+    then not kept, so that a weight takes its bf16 bytes once.
+    """
+
+    def __init__(self, make: Callable[[], np.ndarray], shape: tuple[int, int]):
+        self.shape = shape
+        self._make = make
+        self._array: np.ndarray | None = None
+        self._packed: dict[tuple[Any, ...], Any] = {}
+
+    @property
+    def array(self) -> np.ndarray:
+        """The values, kept from now on."""
+        if self._array is None:
+            self._array = self._make()
+        return self._array
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        return self.array[place]
+
+    def reshape(self, *shape: int) -> np.ndarray:
+        """The values in another shape."""
+        return self.array.reshape(*shape)
+
+    def packed(
+        self, rows: slice, columns: slice, pack: Callable[[np.ndarray], Any]
+    ) -> Any:
+        """What `pack` makes of a part of the sheet, made once for each part."""
+        key = (rows.start, rows.stop, columns.start, columns.stop)
+        if key not in self._packed:
+            values = self._make() if self._array is None else self._array
+            self._packed[key] = pack(values[rows, columns])
+        return self._packed[key]
 
 
 class Places:
@@ -49,6 +87,21 @@ def view(places: Places, grid: np.ndarray, broadcast: str | None = None) -> Oper
     return _view_one(
         int(sheets[0, 0]), places.row[grid].astype(int), places.column[grid].astype(int)
     )
+
+
+def rectangle(places: Places, grid: np.ndarray) -> tuple[int, slice, slice] | None:
+    """The sheet, rows and columns of a grid that lies as one rectangle on a sheet."""
+    grid = places.same[grid]
+    sheets, rows, columns = places.sheet[grid], places.row[grid], places.column[grid]
+    by_row, by_column = rows[:, 0].astype(int), columns[0].astype(int)
+    whole = (
+        (sheets == sheets[0, 0]).all()
+        and (rows == by_row[:, None]).all()
+        and (columns == by_column).all()
+        and _is_run(by_row)
+        and _is_run(by_column)
+    )
+    return (int(sheets[0, 0]), _run(by_row), _run(by_column)) if whole else None
 
 
 def _view_one(sheet: int, rows: np.ndarray, columns: np.ndarray) -> Operand:

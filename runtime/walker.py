@@ -13,10 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dialects.chip import Core
 from dialects.errors import HazardError
 from dialects.netlist_text import line_of
 from runtime import instructions as ins
 from runtime.launch import Launch
+from runtime.memory_order import MemoryOrder
+from runtime.recorder import Recorder
 from runtime.walk_compute import ComputeWalk
 from runtime.walk_state import (
     EMPTY,
@@ -29,6 +32,10 @@ from runtime.walk_state import (
 
 class Walker(ComputeWalk):
     """Runs a launch on a recorder. Raises `HazardError` at the first violation."""
+
+    def __init__(self, launch: Launch, recorder: Recorder):
+        super().__init__(launch, recorder)
+        self.order = MemoryOrder(launch)
 
     def run(self) -> None:
         """Run all kernels to their ends; stop with a diagnosis if none can go on."""
@@ -152,9 +159,27 @@ class Walker(ComputeWalk):
 
     def _read(self, thread: Thread, i: ins.Read) -> bool:
         position = self._write_back(thread, i.cb, i.slots, IN_FLIGHT)
+        self._check_order(thread, i, self.order.read, "written")
         values = self.recorder.leaf(i.parameter, i.tiles)
         thread.reads.append((i.cb, position, values))
         return True
+
+    def _check_order(
+        self,
+        thread: Thread,
+        i: ins.Read | ins.Write,
+        touch: Callable[..., tuple[Core, int] | None],
+        what: str,
+    ) -> None:
+        clash = touch(thread.state.core, i.parameter, i.tiles)
+        if clash is not None:
+            name = self.launch.facts.parameters[i.parameter][1]
+            raise self._fault(
+                thread,
+                f"tile {clash[1]} of %{name} is {what} by core {clash[0]}, and nothing "
+                "orders the two",
+                "use a second buffer for the result, or order the cores by semaphores",
+            )
 
     def _read_rows(self, thread: Thread, i: ins.ReadRows) -> bool:
         position = self._write_back(thread, i.cb, i.slots, IN_FLIGHT)
@@ -173,6 +198,7 @@ class Walker(ComputeWalk):
 
     def _write(self, thread: Thread, i: ins.Write) -> bool:
         values = self._front(thread, i.cb, i.slots)
+        self._check_order(thread, i, self.order.write, "read")
         self.recorder.store(i.parameter, i.tiles, values)
         thread.writes.append((i.cb, i.slots))
         return True

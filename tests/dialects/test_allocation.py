@@ -1,6 +1,6 @@
 """Addresses, and the notes and totals that are made of them."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects.allocation import (
@@ -86,6 +86,7 @@ def test_weights_lie_at_the_bottom_of_dram() -> None:
     assert places["in"].address == places["out"].address == 4096
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(1, 40)),
@@ -155,7 +156,7 @@ def test_totals() -> None:
 def test_notes_say_what_follows() -> None:
     found = notes(CHAIN, CHIP, {"copy": 1000.4})
     header = "\n".join(found[CHAIN])
-    assert "1 programs, 5 runs, 0 host steps; up to 2 of 64 cores" in header
+    assert "1 program, 5 runs, 0 host steps; up to 2 of 64 cores" in header
     assert "predicted 5,002 cycles in programs" in header
     text = print_netlist(CHAIN, found)
     assert "// 2x3 tiles, 12,288 bytes" not in text

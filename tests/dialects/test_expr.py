@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from xdsl.context import Context
 from xdsl.parser import Parser
@@ -77,16 +77,19 @@ def oracle(expr: Expr, env: dict[str, int]) -> int:
     )
 
 
+@settings(deadline=None)
 @given(SUMS | CONDITIONS)
 def test_print_then_parse(expr: Expr) -> None:
     assert parse(str(expr)) == expr
 
 
+@settings(deadline=None)
 @given(SUMS | CONDITIONS, VALUES)
 def test_evaluates_like_python(expr: Expr, env: dict[str, int]) -> None:
     assert expr.evaluate(env) == oracle(expr, env)
 
 
+@settings(deadline=None)
 @given(SUMS, VALUES)
 def test_arrays_evaluate_element_by_element(expr: Expr, env: dict[str, int]) -> None:
     arrays = {**env, "k": np.arange(4), "x": np.arange(3)[:, None]}
@@ -95,18 +98,21 @@ def test_arrays_evaluate_element_by_element(expr: Expr, env: dict[str, int]) -> 
         assert found[x, k] == oracle(expr, {**env, "x": x, "k": k})
 
 
+@settings(deadline=None)
 @given(SUMS, VALUES)
 def test_names_are_those_that_are_needed(expr: Expr, env: dict[str, int]) -> None:
     needed = {name: env[name] for name in expr.names()}
     assert expr.evaluate(needed) == expr.evaluate(env)
 
 
+@settings(deadline=None)
 @given(SUMS, VALUES)
 def test_substitution_keeps_the_value(expr: Expr, env: dict[str, int]) -> None:
     known = {name: Const(env[name]) for name in ("x", "k")}
     assert substitute(expr, known).evaluate(env) == expr.evaluate(env)
 
 
+@settings(deadline=None)
 @given(SUMS, st.integers(0, 5), st.integers(1, 5), VALUES)
 def test_constructors_simplify_soundly(
     expr: Expr, factor: int, divisor: int, env: dict[str, int]

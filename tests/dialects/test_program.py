@@ -1,7 +1,7 @@
 """What follows from a program's text: parts, cores, blocks, rectangles, counts."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialects.chip import Core, load_chip
@@ -25,6 +25,7 @@ def facts_of(body: str, parameters: str = "in %x") -> ProgramFacts:
     return ProgramFacts(program, CHIP)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 64), st.integers(1, 4), st.integers(1, 5))
 def test_parts_cover_an_axis_once(
     extent: int, cores: int, stride: int, unit: int

@@ -421,6 +421,51 @@ def test_kernels_that_do_nothing_on_a_core_do_not_look_like_a_stall() -> None:
     run_both(launch_of(text + idle * 3))
 
 
+# -- memory ------------------------------------------------------------------------
+
+SHIFT = """
+axis m 3 over y 3
+cb %a [m] of %x[{source}, 0]
+cb %b [m] of %x[m, 1]
+kernel reader on riscv1 noc 0 {{
+  cb_reserve_back %a
+  noc_async_read %a
+  noc_async_read_barrier
+  cb_push_back %a
+}}
+kernel compute on trisc {{
+  cb_wait_front %a
+  tile_regs_acquire
+  copy_tiles %a [m] -> dst[0]
+  tile_regs_commit
+  tile_regs_wait
+  cb_reserve_back %b
+  pack_tiles dst[0] [m] -> %b
+  cb_push_back %b
+  tile_regs_release
+  cb_pop_front %a
+}}
+kernel writer on riscv0 noc 1 {{
+  cb_wait_front %b
+  noc_async_write %b
+  noc_async_write_barrier
+  cb_pop_front %b
+}}
+"""
+
+
+def test_work_in_place_runs() -> None:
+    run_both(launch_of(SHIFT.format(source="m"), "inout %x"))
+    text = SHIFT.format(source="m").replace("%x[m, 0]", "%x[m, 1]")
+    run_both(launch_of(text, "inout %x"))
+
+
+def test_cores_that_read_what_others_write() -> None:
+    text = SHIFT.format(source="m + 1").replace("%x[m + 1, 0]", "%x[m + 1, 1]")
+    with pytest.raises(HazardError, match="nothing orders the two"):
+        run_both(launch_of(text, "inout %x"))
+
+
 # -- expansion ---------------------------------------------------------------------
 
 NONSENSE = {
