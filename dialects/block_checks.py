@@ -112,8 +112,13 @@ def _dst_faults(
 def _axis_faults(
     facts: ProgramFacts, op: Operation, bounds: Mapping[str, int]
 ) -> Iterator[ForgeError]:
-    """Axes that a buffer must have, where more than one tile of them is current."""
+    """Axes that a buffer must have, where more than one tile of them is current.
+
+    A buffer without any axis is one tile that serves everywhere (a scaler).
+    """
     for name, axes in _needed_axes(facts, op):
+        if not facts.circular_buffers[name].axes:
+            continue
         missing = set(axes) - set(facts.circular_buffers[name].axes)
         for axis in sorted(axis for axis in missing if bounds[axis] > 1):
             yield fault(

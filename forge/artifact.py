@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from forge import __version__
 from forge.errors import ArtifactError, NetlistError
+from forge.overview import OVERVIEW, write_overview
 
 if TYPE_CHECKING:
     from dialects.tensix import NetlistOp
@@ -28,7 +29,7 @@ NETLIST = "netlist.mlir"
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
-PARTS = {NETLIST, WEIGHTS, MANIFEST, TOKENIZER}
+PARTS = {NETLIST, WEIGHTS, MANIFEST, TOKENIZER, OVERVIEW}
 FORMAT = 1
 
 
@@ -140,6 +141,7 @@ def _write(model: CompiledModel, folder: Path, tokenizer: Any) -> None:
     manifest = model.manifest(weights_sha256=digest, weights_bytes=size)
     text = json.dumps(asdict(manifest), indent=2)
     (folder / MANIFEST).write_text(f"{text}\n")
+    write_overview(folder, NETLIST)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder / TOKENIZER)
 

@@ -10,6 +10,7 @@ import torch
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from backend.assemble import assemble_netlist
+from dialects.checks import require_sound
 from dialects.chip import load_chip
 from dialects.formats import DataFormat
 from forge.artifact import CausalLMInfo
@@ -121,6 +122,7 @@ def compile_imported(
         weights_format=DataFormat(options.weights_format),
         host_steps=() if causal_lm is None else ("tokenize", "argmax"),
     )
+    require_sound(netlist, load_chip(options.chip))
     return CompiledModel(netlist, context.values, causal_lm=causal_lm, name=name)
 
 

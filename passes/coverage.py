@@ -97,8 +97,11 @@ def _reason(op: Operation) -> str | None:
         return f"{op.name} over several dimensions at once"
     if isinstance(op, ttir.SoftmaxOp) and op.axis != len(shape_of(op.input)) - 1:
         return "a softmax runs along the last dimension only"
-    if isinstance(op, ttir.NormalizationOp) and len(op.normalized_shape) != 1:
-        return "a norm runs along the last dimension only"
+    if isinstance(op, ttir.NormalizationOp):
+        if len(op.normalized_shape) != 1:
+            return "a norm runs along the last dimension only"
+        if shape_of(op.input)[-1] == 1:
+            return "a norm of single elements"
     if isinstance(op, ttir.EmbeddingOp) and not is_constant(op.weight):
         return "rows are looked up in parameters only"
     return None

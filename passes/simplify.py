@@ -15,6 +15,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import ttir
+from passes import extent_one
 from passes.rewriting import (
     apply_patterns,
     is_float_cast,
@@ -196,5 +197,6 @@ class SimplifyPass(ModulePass):
             WriteViewOfFullAsFull(),
             DropNeutralElement(),
             DropBroadcastOfOperand(),
+            *(pattern() for pattern in extent_one.PATTERNS),
             AbsorbTransposeIntoContraction(),
         )

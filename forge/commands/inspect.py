@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
+from typing import TYPE_CHECKING, Any
+
 from dialects.chip import Core
 from forge.console import show_json, show_table
-from forge.inspect_netlist import (
-    Inspected,
-    Rows,
-    core_rows,
-    l1_rows,
-    open_netlist,
-    program_rows,
-    program_text,
-    source_rows,
-    weight_rows,
-)
+from forge.overview import read_overview
+
+if TYPE_CHECKING:
+    from forge.inspect_netlist import Inspected, Rows
+
+NETLIST = "netlist.mlir"
 
 
 def run_inspect(
@@ -28,7 +25,36 @@ def run_inspect(
     json: bool,
 ) -> None:
     """Prints the table of programs, or the part of the netlist that was asked for."""
-    shown = open_netlist(folder)
+    whole = not (program or core or l1 or show_weights or show_sources)
+    overview = read_overview(folder, NETLIST) if whole else None
+    if overview is not None:
+        _show_programs(overview, json=json)
+        return
+    from forge.inspect_netlist import open_netlist
+
+    _show_part(
+        open_netlist(folder),
+        program,
+        core=core,
+        l1=l1,
+        show_weights=show_weights,
+        show_sources=show_sources,
+        json=json,
+    )
+
+
+def _show_part(
+    shown: "Inspected",
+    program: str | None,
+    *,
+    core: Core | None,
+    l1: Core | None,
+    show_weights: bool,
+    show_sources: bool,
+    json: bool,
+) -> None:
+    from forge.inspect_netlist import core_rows, source_rows, weight_rows
+
     if l1 is not None:
         _show_l1(shown, program, l1, json=json)
     elif core is not None and program is not None:
@@ -44,10 +70,10 @@ def run_inspect(
     elif program is not None:
         _show_program(shown, program, json=json)
     else:
-        _show_programs(shown, json=json)
+        _show_programs(_overview_of(shown), json=json)
 
 
-def _show_rows(title: str, rows: Rows, *, json: bool) -> None:
+def _show_rows(title: str, rows: "Rows", *, json: bool) -> None:
     if json:
         show_json(rows)
         return
@@ -59,18 +85,29 @@ def _show_rows(title: str, rows: Rows, *, json: bool) -> None:
     show_table(title, columns, [[row[name] for name in columns] for row in rows])
 
 
-def _show_programs(shown: Inspected, *, json: bool) -> None:
-    rows = program_rows(shown)
-    netlist = shown.summary.netlist
+def _overview_of(shown: "Inspected") -> dict[str, Any]:
+    from forge.inspect_netlist import program_rows
+
+    return {
+        "netlist": shown.summary.netlist.sym_name.data,
+        "chip": shown.chip.name,
+        "header": shown.header,
+        "programs": program_rows(shown),
+    }
+
+
+def _show_programs(overview: dict[str, Any], *, json: bool) -> None:
     if json:
-        show_json({"netlist": netlist.sym_name.data, "programs": rows})
+        show_json({key: overview[key] for key in ("netlist", "programs")})
         return
-    print(f"netlist @{netlist.sym_name.data} for {shown.chip.name}")
-    print("\n".join(f"  {line}" for line in shown.header))
-    _show_rows("", rows, json=False)
+    print(f"netlist @{overview['netlist']} for {overview['chip']}")
+    print("\n".join(f"  {line}" for line in overview["header"]))
+    _show_rows("", overview["programs"], json=False)
 
 
-def _show_program(shown: Inspected, name: str, *, json: bool) -> None:
+def _show_program(shown: "Inspected", name: str, *, json: bool) -> None:
+    from forge.inspect_netlist import program_rows, program_text
+
     program = shown.program(name)
     text = program_text(shown, program)
     if json:
@@ -80,7 +117,7 @@ def _show_program(shown: Inspected, name: str, *, json: bool) -> None:
         print(text)
 
 
-def _show_core(shown: Inspected, name: str, core: Core, *, json: bool) -> None:
+def _show_core(shown: "Inspected", name: str, core: Core, *, json: bool) -> None:
     from forge.inspect_core import CoreView
 
     view = CoreView(shown, shown.program(name), core)
@@ -90,8 +127,10 @@ def _show_core(shown: Inspected, name: str, core: Core, *, json: bool) -> None:
         print(view.text())
 
 
-def _show_l1(shown: Inspected, name: str | None, core: Core, *, json: bool) -> None:
+def _show_l1(shown: "Inspected", name: str | None, core: Core, *, json: bool) -> None:
     """The L1 map of a program, or of the one that fills L1 most."""
+    from forge.inspect_netlist import l1_rows
+
     shown.require_core(core)
     program = shown.program(name or shown.summary.l1_peak[1])
     title = f"L1 of core {core} in @{program.name}"

@@ -109,9 +109,7 @@ def test_text_fills_the_compiled_length(subject: Subject) -> None:
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_greedy_tokens_are_those_of_hugging_face(
-    prompt: str, subject: Subject
-) -> None:
+def test_greedy_tokens_are_those_of_hugging_face(prompt: str, subject: Subject) -> None:
     """One teacher-forced forward; a token may differ where the logits are a draw."""
     start = encode_prompt(subject.tokenizer, prompt, chat=True)
     with torch.no_grad():
@@ -122,7 +120,8 @@ def test_greedy_tokens_are_those_of_hugging_face(
     ids = np.zeros((1, SEQ_LEN), np.int64)
     ids[0, : len(whole)] = whole
     logits = subject.emulated(ids)[len(start) - 1 :][: len(expected)]
-    print(f"{len(start)} + {len(expected)} tokens: {subject.tokenizer.decode(expected)}")
+    text = subject.tokenizer.decode(expected)
+    print(f"{len(start)} + {len(expected)} tokens: {text}")
     for place, (wanted, row) in enumerate(zip(expected, logits, strict=True)):
         chosen = int(row.argmax())
         if chosen != wanted:
