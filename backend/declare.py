@@ -90,7 +90,7 @@ def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
         return [axis for axis in operand.axes if axis not in low.outer]
     if operand.resident:
         return _whole(low, operand.axes)
-    if not _keeps_weight_column(low, operand):
+    if not low.schedule.keeps_column(operand, low.axes):
         return operand.axes
     made = low.schedule.axes.real(low.schedule.outputs[0])
     return [axis if axis in made else f"{axis}.part" for axis in operand.axes]
@@ -102,15 +102,6 @@ def _index_of(low: Lowering, value: SSAValue) -> str | None:
     if embedding is None or embedding.weight is not value:
         return None
     return low.parameters[embedding.input]
-
-
-def _keeps_weight_column(low: Lowering, operand: Operand) -> bool:
-    """Weights of a column block stay while the rows of a core pass by."""
-    if operand.stage is None:
-        return False
-    weights = low.schedule.weights_of(operand.stage)
-    stage = low.schedule.stages[operand.stage]
-    return operand.value in weights and low.rows_inside(stage)
 
 
 def _declare_multicast(

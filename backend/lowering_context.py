@@ -117,8 +117,7 @@ class Lowering:
 
     def rows_inside(self, stage: StageOp) -> bool:
         """Whether a core has more rows than a block: they pass by under the weights."""
-        own = self.own(stage)
-        return len(own) > 1 and self.axes[own[0]].part > self.axes[own[0]].block
+        return self.schedule.rows_inside(stage, self.axes)
 
     def order(self, stage: StageOp) -> tuple[str, ...]:
         """The loops of a stage, from the outside."""

@@ -11,34 +11,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from math import ceil, prod
+from math import ceil, inf, prod
 
+import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import BFloat16Type, IntegerType, ModuleOp
+from xdsl.dialects.builtin import BFloat16Type, ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
 from dialects.chip import Chip, load_chip
-from dialects.formats import DataFormat, Fidelity
+from dialects.formats import TILE_EDGE, DataFormat, Fidelity
 from dialects.grid import AxisListAttr, ProgramOp
 from dialects.program import Axis
-from dialects.ttir.base import element_of
+from dialects.ttir.base import element_of, shape_of
 from passes.constants import is_constant
 from passes.dst_plan import Copy, Matrix, Unary, capacity
-from passes.schedule import Schedule
+from passes.schedule import Operand, Schedule
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
 _ISSUE = 38  # one interleaved page by one RISC [4.5]
+_CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [4.5]
 _DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages on NoC 0 [4.5]
+_BANK_PENALTY = 0.15  # slower for each time that the fullest bank exceeds the mean
+_BARRIER = 500  # from the last read to its data, and the block to the reader [4.5]
 _MULTICAST_BYTES_PER_CYCLE = 25  # linked, to a row or all [4.2]
 _MULTICAST_START = 900  # handshake and path reservation [5]
 _LAUNCH = 2050  # traced op-to-op gap [5]
 _UNPACK_BYTES_PER_CYCLE = 53  # both operands [timing study 3]
 _VECTOR_TILE = 300  # a vector-unit function on a tile [2.10]
 _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
-_MAX_K_BLOCK = 8
+_STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _L1_SHARE = 0.9
 
 
@@ -77,40 +81,38 @@ class _Chooser:
         self.program = program
         self.chip = chip
         self.schedule = Schedule(program)
-        self.tile_bytes: dict[SSAValue, int] = {
-            argument: self._bytes(argument, source, DataFormat(weights_format))
-            for argument, source in zip(
-                program.body.block.args, program.inputs, strict=True
-            )
+        streamed = {
+            weight
+            for index in range(len(self.schedule.stages))
+            for weight in self.schedule.weights_of(index)
         }
+        self.tile_bytes = {
+            value: DataFormat(weights_format).tile_bytes
+            if value in streamed
+            else _tile_bytes(value)
+            for value in (*program.body.block.args, *self.schedule.outputs)
+        }
+        self.arguments: list[SSAValue] = list(program.body.block.args)
+        self.cores = np.arange(chip.num_cores)
+        self._is_gathered = any(use.index for use in program.uses.data)
         self.phases = Fidelity(program.fidelity.data).phases
         self.capacity = capacity(fp32_dst=program.dst.data == "fp32", full_sync=False)
-
-    def _bytes(self, argument: SSAValue, source: SSAValue, weights: DataFormat) -> int:
-        if argument in {
-            v
-            for i in range(len(self.schedule.stages))
-            for v in self.schedule.weights_of(i)
-        }:
-            return weights.tile_bytes
-        element = element_of(argument)
-        if isinstance(element, BFloat16Type):
-            return DataFormat.BF16.tile_bytes
-        assert isinstance(element, IntegerType) or element is not None
-        return DataFormat.FP32.tile_bytes
 
     def best(self) -> AxisListAttr:
         """The cheapest candidate that fits. `PassFailedException` where none does."""
         priced = []
+        limit, least = int(_L1_SHARE * self.chip.l1_usable_bytes), inf
         for candidate in self._candidates():
-            axes = self._with_blocks(candidate)
-            used = self.schedule.l1_bytes(axes, self.tile_bytes)
-            if used <= _L1_SHARE * self.chip.l1_usable_bytes:
-                priced.append((self._price(axes), len(priced), axes))
+            for axes in self._with_blocks(candidate):
+                used = self.schedule.l1_bytes(axes, self.tile_bytes)
+                least = min(least, used)
+                if used <= limit:
+                    priced.append((self._price(axes), len(priced), axes))
         if not priced:
             raise PassFailedException(
-                f"program '{self.program.sym_name.data}' does not fit into L1 on any "
-                f"grid of {self.chip.name} ({self.chip.l1_usable_bytes} bytes a core)"
+                f"program '{self.program.sym_name.data}' needs {int(least)} bytes of L1 "
+                f"on its best grid, a core of {self.chip.name} has {limit}; "
+                "make its rows shorter, or its operands weights, which are streamed"
             )
         return AxisListAttr(tuple(min(priced)[2].values()))
 
@@ -159,8 +161,8 @@ class _Chooser:
 
     # -- blocks --------------------------------------------------------------------
 
-    def _with_blocks(self, axes: dict[str, Axis]) -> dict[str, Axis]:
-        """Blocks: outer axes one by one, a Dst block of results, K by up to eight."""
+    def _with_blocks(self, axes: dict[str, Axis]) -> Iterator[dict[str, Axis]]:
+        """Blocks: outer axes one by one, a Dst block of results, K in even parts."""
         blocks = dict.fromkeys(self.schedule.outer, 1)
         for stage, plan in zip(self.schedule.stages, self.schedule.plans, strict=True):
             if not any(value in self.schedule.outputs for value in stage.results):
@@ -173,36 +175,108 @@ class _Chooser:
                 fit = min(room, axes[name].part, blocks.get(name, room))
                 blocks[name] = fit
                 room = max(1, room // fit)
-        for name, axis in axes.items():
-            if name not in blocks:
-                blocks[name] = _divisor(axis.part, _MAX_K_BLOCK)
-        return {
-            name: replace(axis, block=min(blocks[name], axis.part))
-            for name, axis in axes.items()
-        }
+        rest = [name for name in axes if name not in blocks]
+        wide = max(1, prod(blocks.values()))
+        for sizes in product(*(_divisors(axes[n].part, wide) for n in rest)):
+            chosen = {**blocks, **dict(zip(rest, sizes, strict=True))}
+            yield {
+                name: replace(axis, block=min(chosen[name], axis.part))
+                for name, axis in axes.items()
+            }
 
     # -- prices --------------------------------------------------------------------
 
     def _price(self, axes: dict[str, Axis]) -> float:
-        compute = sum(
-            self._stage_price(i, axes) for i in range(len(self.schedule.stages))
+        """Cycles of a launch: what must be there first, then what overlaps."""
+        stages = range(len(self.schedule.stages))
+        first = min(
+            (o.stage for o in self.schedule.operands if o.stage is not None),
+            default=len(stages) - 1,
         )
-        cores = prod(a.cores for a in axes.values())
-        dram_bytes, issue = 0.0, 0.0
+        before = sum(self._stage_price(i, axes) for i in stages if i < first)
+        compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
+        held = streamed = dram_bytes = 0.0
         for operand in self.schedule.operands:
-            tiles = prod(axes[a].part for a in operand.axes)
-            size = self.tile_bytes[operand.value] * tiles
-            sharing = cores / prod(axes[a].cores for a in operand.axes)
-            if sharing > 1 and _shared_line(axes, operand.axes) is not None:
-                dram_bytes += size * cores / sharing
-                issue += size / _MULTICAST_BYTES_PER_CYCLE + _MULTICAST_START
+            cycles, num_bytes = self._load_price(operand, axes)
+            dram_bytes += num_bytes
+            if operand.resident:
+                held += cycles
             else:
-                dram_bytes += size * cores
-            issue += tiles * _ISSUE
+                streamed += cycles
+        dram = dram_bytes / _DRAM_BYTES_PER_CYCLE
+        moving = max(streamed, self._write_price(axes), dram - held)
+        steps = self._steps(axes)
+        moving -= min(before, 2 * moving / steps)  # read ahead into both blocks
+        overlap = max(compute, moving) + min(compute, moving) / steps
+        return _LAUNCH + held + before + overlap
+
+    def _steps(self, axes: dict[str, Axis]) -> int:
+        """Blocks that pass by one after the other, the computing beside the reading."""
+        counts = [
+            ceil(
+                prod(axes[a].part for a in operand.axes)
+                / self.schedule.block_tiles(operand, axes)
+            )
+            for operand in self.schedule.operands
+            if not operand.resident
+        ]
+        return max(counts, default=1)
+
+    def _load_price(
+        self, operand: Operand, axes: dict[str, Axis]
+    ) -> tuple[float, float]:
+        """Cycles on a core to load all of an operand, and bytes out of DRAM."""
+        tiles = prod(axes[a].part for a in operand.axes)
+        size = self.tile_bytes[operand.value] * tiles
+        cores = prod(a.cores for a in axes.values())
+        blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
+        cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
+        sharing = cores / prod(axes[a].cores for a in operand.axes)
+        if sharing > 1 and _shared_line(axes, operand.axes) is not None:
+            cycles += size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
+            return cycles, size * cores / sharing
+        crowding = 1.0
+        if not operand.resident and not self._is_gathered:
+            crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
+        return cycles, size * cores * crowding
+
+    def _fullest_bank(self, operand: Operand, axes: dict[str, Axis]) -> float:
+        """Reads of the fullest DRAM bank over the mean, when all cores begin a block.
+
+        Cores whose parts begin in the same bank meet there again and again.
+        """
+        number = self.arguments.index(operand.value)
+        use = self.program.uses.data[number]
+        source = shape_of(self.program.inputs[number])
+        blocks = np.meshgrid(
+            self.cores,
+            *(np.arange(axes[a].block) for a in operand.axes),
+            indexing="ij",
+        )
+        env: dict[str, np.ndarray] = {}
+        inside = np.ones(blocks[0].shape, bool)
+        for name, offset in zip(operand.axes, blocks[1:], strict=True):
+            axis = axes[name]
+            divisor = {"x": 1, "y": self.chip.grid.x, "xy": 1}.get(axis.over or "", 1)
+            place = blocks[0] // divisor
+            if axis.over == "x":
+                place = place % self.chip.grid.x
+            start = (place // axis.stride) % axis.cores * axis.part
+            env[name] = start + offset
+            inside &= env[name] < axis.extent
+        row, column = (np.broadcast_to(e.evaluate(env), inside.shape) for e in use.map)
+        tiles = row * ceil(source[-1] / TILE_EDGE) + column
+        banks = np.bincount(tiles[inside] % self.chip.num_dram_banks)
+        return float(banks.max() * self.chip.num_dram_banks / max(banks.sum(), 1))
+
+    def _write_price(self, axes: dict[str, Axis]) -> float:
+        cycles = 0.0
         for value in self.schedule.outputs:
-            issue += prod(axes[a].part for a in self.schedule.axes.real(value)) * _ISSUE
-        moving = max(dram_bytes / _DRAM_BYTES_PER_CYCLE, issue)
-        return _LAUNCH + max(compute, moving) + 0.25 * min(compute, moving)
+            own = self.schedule.axes.real(value)
+            tiles = prod(axes[a].part for a in own)
+            blocks = ceil(tiles / prod(axes[a].block for a in own))
+            cycles += tiles * _ISSUE + blocks * _BARRIER
+        return cycles
 
     def _stage_price(self, index: int, axes: dict[str, Axis]) -> float:
         stage, plan = self.schedule.stages[index], self.schedule.plans[index]
@@ -224,16 +298,25 @@ class _Chooser:
         return contraction + results * (finish + _MATRIX_TILE)
 
 
+def _tile_bytes(value: SSAValue) -> int:
+    narrow = isinstance(element_of(value), BFloat16Type)
+    return (DataFormat.BF16 if narrow else DataFormat.FP32).tile_bytes
+
+
 def _counts(extent: int, most: int) -> list[int]:
     """Core counts that give different parts: ceil(extent / part) up to `most`."""
     counts = {ceil(extent / part) for part in range(1, extent + 1)}
     return sorted(count for count in counts if count <= most)
 
 
-def _divisor(extent: int, most: int) -> int:
-    """The largest divisor up to `most`, unless a poor one: then `most` itself."""
-    best = max(d for d in range(1, min(extent, most) + 1) if extent % d == 0)
-    return best if best * 2 >= min(extent, most) else min(extent, most)
+def _divisors(extent: int, wide: int) -> list[int]:
+    """Block sizes along an inner axis: its divisors, while a barrier still shows.
+
+    `wide` is the number of tiles that each step of it brings.
+    """
+    most = max(1, _STREAM_TILES // wide)
+    found = [d for d in range(1, extent + 1) if extent % d == 0 and d <= most]
+    return found[-3:]
 
 
 def _shared_line(axes: dict[str, Axis], used: tuple[str, ...]) -> str | None:

@@ -145,17 +145,38 @@ class Schedule:
         """L1 that circular buffers of this program take, streamed ones double."""
         total = 0
         for operand in self.operands:
-            size = tile_bytes[operand.value]
-            if operand.resident:
-                total += size * prod(self._resident(axes[a]) for a in operand.axes)
-            else:
-                total += 2 * size * prod(axes[a].block for a in operand.axes)
+            depth = 1 if operand.resident else 2
+            total += depth * tile_bytes[operand.value] * self.block_tiles(operand, axes)
         for local in self.locals:
             size = local.data_format.tile_bytes
             total += size * prod(self._resident(axes[a]) for a in local.axes)
         for value in self.outputs:
-            total += 2 * 2048 * prod(axes[a].block for a in self.axes.real(value))
+            size = tile_bytes[value]
+            total += 2 * size * prod(axes[a].block for a in self.axes.real(value))
         return total
+
+    def block_tiles(self, operand: Operand, axes: dict[str, Axis]) -> int:
+        """Tiles that are loaded at a time, in one block of the circular buffer."""
+        if operand.resident:
+            return prod(self._resident(axes[a]) for a in operand.axes)
+        kept = self.keeps_column(operand, axes)
+        made = self.axes.real(self.outputs[0])
+        return prod(
+            axes[a].part if kept and a not in made else axes[a].block
+            for a in operand.axes
+        )
+
+    def keeps_column(self, operand: Operand, axes: dict[str, Axis]) -> bool:
+        """Whether weights of a column block stay while the rows of a core pass by."""
+        if operand.stage is None or operand.value not in self.weights_of(operand.stage):
+            return False
+        return self.rows_inside(self.stages[operand.stage], axes)
+
+    def rows_inside(self, stage: StageOp, axes: dict[str, Axis]) -> bool:
+        """Whether a core has more rows than a block."""
+        real = self.axes.real(stage.results[0])
+        own = [axis for axis in real if axis not in self.outer]
+        return len(own) > 1 and axes[own[0]].part > axes[own[0]].block
 
     def _resident(self, axis: Axis) -> int:
         return 1 if axis.name in self.outer else axis.part

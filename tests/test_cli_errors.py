@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from forge.cli import main
 from forge.frontends.huggingface import quiet_transformers
+from forge.overview import OVERVIEW
 
 SEQ_LEN = 32
 VOCABULARY = ("<unk>", "hello", "world", "what", "is", "this")
@@ -128,7 +129,7 @@ def test_the_sound_one_answers(
     shown = capsys.readouterr().out
     assert "embedding" in shown
     assert "L1 peak" in shown
-    assert entries(sound_artifact) == [MANIFEST, NETLIST, "tokenizer", WEIGHTS]
+    assert entries(sound_artifact) == [MANIFEST, NETLIST, OVERVIEW, "tokenizer", WEIGHTS]
 
 
 # -- models --------------------------------------------------------------------------
@@ -253,7 +254,7 @@ def test_full_disk(
 
 def test_an_artifact_is_replaced_whole(model: Path, artifact: Path) -> None:
     assert main(compile_line(model, artifact, "--no-weights")) == 0
-    assert entries(artifact) == [MANIFEST, NETLIST, "tokenizer"]
+    assert entries(artifact) == [MANIFEST, NETLIST, OVERVIEW, "tokenizer"]
     assert [n for n in entries(artifact.parent) if n.startswith(".")] == []
 
 
