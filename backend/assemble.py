@@ -26,7 +26,7 @@ from dialects import tensix, ttir
 from dialects.expr import Const
 from dialects.formats import DataFormat
 from dialects.grid import ProgramOp
-from dialects.recipe import Recipe, parameters_of
+from dialects.recipe import Call, Recipe, parameters_of
 from dialects.syntax import (
     ExprAttr,
     GlobalAttr,
@@ -39,6 +39,9 @@ from passes.choose_grid import structure_key
 from passes.constants import argument_name, is_constant, recipe_of
 from passes.rewriting import describe_source
 from passes.schedule import Schedule
+
+DRAM_ALIGNMENT = 32
+"""Bytes at which a row-major row must begin; other rows are stored in tiles."""
 
 _INSTANCE = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -177,9 +180,10 @@ class _Assembler:
     def _input(self, argument: BlockArgument) -> None:
         data_format = _format_of(argument)
         name = self._fresh(argument_name(argument))
-        row_major = data_format.is_integer
         shape = _matrix(shape_of(argument))
-        if row_major and shape[-2] > 1:
+        row_bytes = shape[-1] * (data_format.element_bytes or 0)
+        row_major = data_format.is_integer and row_bytes % DRAM_ALIGNMENT == 0
+        if data_format.is_integer and shape[-2] > 1:
             shape = (*shape[:-1], 1, shape[-1])
         self._declare(argument, _Buffer(name, data_format, shape, row_major, "input"))
 
@@ -209,13 +213,17 @@ class _Assembler:
             self.free.insert(0, buffer)
 
     def _weight(self, value: SSAValue, wanted: DataFormat, row_major: bool) -> _Buffer:
-        recipe = recipe_of(value)
+        recipe, shape = recipe_of(value), _matrix(shape_of(value))
+        missing = -shape[-1] % (DRAM_ALIGNMENT // (wanted.element_bytes or 1))
+        if row_major and missing:
+            recipe = Call("pad", (recipe, 1.0, 0.0, float(missing)))
+            shape = (*shape[:-1], shape[-1] + missing)
         key = (str(recipe), wanted, row_major)
         if key not in self.weights:
             suffix = "_rows" if row_major else ""
             name = self._fresh(_weight_name(recipe) + suffix)
             self.weights[key] = _Buffer(
-                name, wanted, _matrix(shape_of(value)), row_major, recipe=str(recipe)
+                name, wanted, shape, row_major, recipe=str(recipe)
             )
         return self.weights[key]
 

@@ -13,10 +13,8 @@ from backend.readers import load_residents
 from dialects import tensix_movement as movement
 from dialects.grid import CausalMaskOp, PadMaskOp, StageOp
 from dialects.syntax import LocalAttr
+from passes.insert_padding import MASKED
 from passes.schedule import masks_of
-
-LOWEST = -3.3895313892515355e38
-"""The lowest finite bf16; what a mask adds (-inf minus -inf would be no number)."""
 
 
 def writer(low: Lowering, depth: int = 0) -> list[Operation]:
@@ -41,7 +39,7 @@ def _fill_masks(low: Lowering, stage: StageOp, body: Body) -> None:
     for mask in masks_of(stage):
         name = low.name(mask.results[0])
         if isinstance(mask, CausalMaskOp):
-            body.fill(name, "causal", LOWEST)
+            body.fill(name, "causal", MASKED)
         else:
             assert isinstance(mask, PadMaskOp)
             body.fill_edge(name, mask)

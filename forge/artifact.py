@@ -181,8 +181,10 @@ def _tuples(data: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
 
 
-def load(folder: Path | str) -> CompiledModel:
+def load(folder: Path | str, *, numerics: str = "fast") -> CompiledModel:
     """Load a compiled model; weights stay on disk until they are uploaded.
+
+    `numerics` is `fast` or `exact` (bit for bit, slower).
 
     Raises `ForgeError` for a missing, cut or edited-into-nonsense artefact.
     """
@@ -197,7 +199,11 @@ def load(folder: Path | str) -> CompiledModel:
         _require_whole(folder / WEIGHTS, manifest)
         weights = WeightsFile(folder / WEIGHTS)
     return CompiledModel(
-        netlist, weights, causal_lm=manifest.causal_lm, name=manifest.name
+        netlist,
+        weights,
+        causal_lm=manifest.causal_lm,
+        name=manifest.name,
+        numerics=numerics,
     )
 
 

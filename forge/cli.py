@@ -190,6 +190,7 @@ def run_command(
         bool,
         typer.Option("--raw", help="Continue the text; apply no chat template."),
     ] = False,
+    numerics: Numerics = NumericsName.FAST,
     json: Json = False,
 ) -> None:
     """Let a compiled chat model answer on the emulator, token by token."""
@@ -201,6 +202,7 @@ def run_command(
         token_ids=token_ids,
         max_new_tokens=max_new_tokens,
         use_chat_template=not raw,
+        numerics=numerics.value,
         json=json,
     )
 

@@ -18,16 +18,17 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import BFloat16Type, ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
-from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
 from dialects.chip import Chip, load_chip
+from dialects.errors import CapacityError
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
 from dialects.grid import AxisListAttr, ProgramOp
 from dialects.program import Axis
 from dialects.ttir.base import element_of, shape_of
 from passes.constants import is_constant
 from passes.dst_plan import Copy, Matrix, Unary, capacity
+from passes.rewriting import describe_source
 from passes.schedule import Operand, Schedule
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
@@ -81,14 +82,14 @@ class _Chooser:
         self.program = program
         self.chip = chip
         self.schedule = Schedule(program)
-        streamed = {
+        self.streamed = {
             weight
             for index in range(len(self.schedule.stages))
             for weight in self.schedule.weights_of(index)
         }
         self.tile_bytes = {
             value: DataFormat(weights_format).tile_bytes
-            if value in streamed
+            if value in self.streamed
             else _tile_bytes(value)
             for value in (*program.body.block.args, *self.schedule.outputs)
         }
@@ -99,7 +100,7 @@ class _Chooser:
         self.capacity = capacity(fp32_dst=program.dst.data == "fp32", full_sync=False)
 
     def best(self) -> AxisListAttr:
-        """The cheapest candidate that fits. `PassFailedException` where none does."""
+        """The cheapest candidate that fits. `CapacityError` where none does."""
         priced = []
         limit, least = int(_L1_SHARE * self.chip.l1_usable_bytes), inf
         for candidate in self._candidates():
@@ -109,10 +110,14 @@ class _Chooser:
                 if used <= limit:
                     priced.append((self._price(axes), len(priced), axes))
         if not priced:
-            raise PassFailedException(
-                f"program '{self.program.sym_name.data}' needs {int(least)} bytes of L1 "
-                f"on its best grid, a core of {self.chip.name} has {limit}; "
-                "make its rows shorter, or its operands weights, which are streamed"
+            raise CapacityError(
+                f"program '{self.program.sym_name.data}' fits into L1 on no grid of "
+                f"{self.chip.name}",
+                limit=f"{limit} bytes a core",
+                value=f"{int(least)} bytes at least",
+                advice="make its rows shorter, or its right sides weights, which "
+                "are streamed",
+                location=describe_source(self.program) or None,
             )
         return AxisListAttr(tuple(min(priced)[2].values()))
 
@@ -176,6 +181,9 @@ class _Chooser:
                 blocks[name] = fit
                 room = max(1, room // fit)
         rest = [name for name in axes if name not in blocks]
+        if not self.streamed:
+            blocks |= {name: axes[name].part for name in rest}
+            rest = []
         wide = max(1, prod(blocks.values()))
         for sizes in product(*(_divisors(axes[n].part, wide) for n in rest)):
             chosen = {**blocks, **dict(zip(rest, sizes, strict=True))}
@@ -204,9 +212,10 @@ class _Chooser:
             else:
                 streamed += cycles
         dram = dram_bytes / _DRAM_BYTES_PER_CYCLE
-        moving = max(streamed, self._write_price(axes), dram - held)
         steps = self._steps(axes)
-        moving -= min(before, 2 * moving / steps)  # read ahead into both blocks
+        reading = max(streamed, dram - held)
+        reading -= min(before, 2 * reading / steps)  # ahead, into both blocks
+        moving = max(reading, self._write_price(axes))
         overlap = max(compute, moving) + min(compute, moving) / steps
         return _LAUNCH + held + before + overlap
 

@@ -50,12 +50,7 @@ def recipe_of(value: SSAValue) -> Recipe:
         return argument_name(value)
     owner = value.owner
     if isinstance(owner, ttir.PermuteOp):
-        order = tuple(owner.permutation.get_values())
-        swapped = (*range(len(order) - 2), len(order) - 1, len(order) - 2)
-        inner = recipe_of(owner.input)
-        if order == swapped:
-            return Call("transpose", (inner,))
-        return Call("permute", (inner, *map(float, order)))
+        return _permute_recipe(owner)
     if isinstance(owner, ttir.ReshapeOp):
         sizes = map(float, shape_of(owner.result))
         return Call("reshape", (recipe_of(owner.input), *sizes))
@@ -66,6 +61,14 @@ def recipe_of(value: SSAValue) -> Recipe:
         return recipe_of(owner.input)
     assert isinstance(owner, ttir.SliceStaticOp)
     return _slice_recipe(owner)
+
+
+def _permute_recipe(op: ttir.PermuteOp) -> Recipe:
+    order = tuple(op.permutation.get_values())
+    inner = recipe_of(op.input)
+    if order == (*range(len(order) - 2), len(order) - 1, len(order) - 2):
+        return Call("transpose", (inner,))
+    return Call("permute", (inner, *map(float, order)))
 
 
 def _slice_recipe(op: ttir.SliceStaticOp) -> Recipe:

@@ -7,7 +7,7 @@ code, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -78,8 +78,8 @@ def _faults_of(op: Operation) -> Iterator[ForgeError]:
     if reason is not None:
         yield _fault(op, reason)
         return
-    for number, value in enumerate(op.operands):
-        if not _is_table_or_index(op, number):
+    for value in op.operands:
+        if not isinstance(op, ttir.EmbeddingOp):
             yield from _view_faults(op, value)
 
 
@@ -91,20 +91,40 @@ def _reason(op: Operation) -> str | None:
         return f"{op.name} has no instruction on a Tensix core"
     if not ttir.is_float(element_of(op.results[0])):
         return f"{op.name} on {element_of(op.results[0])}: programs compute on floats"
-    if isinstance(op, ttir.PowOp) and splat_of(op.rhs) is None:
-        return "a power whose exponent is a tensor has no instruction"
-    if isinstance(op, ttir.ReductionOp) and len(op.axes) != 1:
-        return f"{op.name} over several dimensions at once"
-    if isinstance(op, ttir.SoftmaxOp) and op.axis != len(shape_of(op.input)) - 1:
-        return "a softmax runs along the last dimension only"
-    if isinstance(op, ttir.NormalizationOp):
-        if len(op.normalized_shape) != 1:
-            return "a norm runs along the last dimension only"
-        if shape_of(op.input)[-1] == 1:
-            return "a norm of single elements"
-    if isinstance(op, ttir.EmbeddingOp) and not is_constant(op.weight):
-        return "rows are looked up in parameters only"
-    return None
+    return next((reason for applies, reason in _LIMITS if applies(op)), None)
+
+
+_LIMITS: tuple[tuple[Callable[[Operation], bool], str], ...] = (
+    (
+        lambda op: isinstance(op, ttir.PowOp) and splat_of(op.rhs) is None,
+        "a power whose exponent is a tensor has no instruction",
+    ),
+    (
+        lambda op: isinstance(op, ttir.ReductionOp) and len(op.axes) != 1,
+        "a reduction over several dimensions at once",
+    ),
+    (
+        lambda op: (
+            isinstance(op, ttir.SoftmaxOp) and op.axis != len(shape_of(op.input)) - 1
+        ),
+        "a softmax runs along the last dimension only",
+    ),
+    (
+        lambda op: (
+            isinstance(op, ttir.NormalizationOp) and len(op.normalized_shape) != 1
+        ),
+        "a norm runs along the last dimension only",
+    ),
+    (
+        lambda op: isinstance(op, ttir.NormalizationOp) and shape_of(op.input)[-1] == 1,
+        "a norm of single elements",
+    ),
+    (
+        lambda op: isinstance(op, ttir.EmbeddingOp) and not is_constant(op.weight),
+        "rows are looked up in parameters only",
+    ),
+)
+"""What an operation that has a program may still ask too much of."""
 
 
 def _is_rotation(op: ttir.ConcatOp) -> bool:
@@ -113,10 +133,6 @@ def _is_rotation(op: ttir.ConcatOp) -> bool:
         return aligned_view(op.result).source is not op.result
     except CutsTileError:
         return True
-
-
-def _is_table_or_index(op: Operation, number: int) -> bool:
-    return isinstance(op, ttir.EmbeddingOp)
 
 
 def _view_faults(op: Operation, value: SSAValue) -> Iterator[ForgeError]:

@@ -27,8 +27,9 @@ from dialects.ttir.base import shape_of, tensor_type_of
 from passes.axis_classes import ValueAxes
 from passes.padding_facts import PaddingFacts, is_harmless, is_partial
 
-LOWEST = -3.3895313892515355e38
-"""The lowest finite bf16."""
+MASKED = -3.3895313892515355e38 / 2
+"""Half the lowest finite bf16: what masks add. Two of them add up to a number still,
+and a maximum minus minus infinity would be none."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _guard(facts: PaddingFacts, op: Operation) -> None:
         if not (along_columns and is_partial(op.input, -1)):
             return
         if isinstance(op, ttir.MaxOp):
-            _mask(op, 0, ttir.AddOp, inside=0.0, outside=LOWEST)
+            _mask(op, 0, ttir.AddOp, inside=0.0, outside=MASKED)
         elif facts.of(op.input).columns != 0.0 and not _is_masked_softmax(op.input):
             _mask(op, 0, ttir.MultiplyOp, inside=1.0, outside=0.0)
     elif isinstance(op, ttir.MatmulOp) and is_partial(op.a, -1):

@@ -13,6 +13,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 from dialects.errors import ForgeError
 from passes import PASSES
+from passes.coverage import unsupported_in
 from passes.ttir_pipeline import TTIR_PIPELINE
 
 PIPELINE: tuple[str, ...] = (
@@ -71,6 +72,13 @@ def run_pipeline(
         if observe is not None:
             observe(number, step.name, module)
     module.verify()
+
+
+def unplaceable_in(ctx: Context, module: ModuleOp) -> list[ForgeError]:
+    """What `check-coverage` would report of a model; runs the passes before it."""
+    for name in PIPELINE[: PIPELINE.index("check-coverage")]:
+        PASSES[name]()().apply(ctx, module)
+    return unsupported_in(module)
 
 
 def _configured(

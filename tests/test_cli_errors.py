@@ -129,7 +129,13 @@ def test_the_sound_one_answers(
     shown = capsys.readouterr().out
     assert "embedding" in shown
     assert "L1 peak" in shown
-    assert entries(sound_artifact) == [MANIFEST, NETLIST, OVERVIEW, "tokenizer", WEIGHTS]
+    assert entries(sound_artifact) == [
+        MANIFEST,
+        NETLIST,
+        OVERVIEW,
+        "tokenizer",
+        WEIGHTS,
+    ]
 
 
 # -- models --------------------------------------------------------------------------

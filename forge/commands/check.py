@@ -2,6 +2,7 @@
 
 from forge.arguments import require_at_least
 from forge.console import show_table, step
+from forge.errors import FaultsError
 
 
 def run_check(model: str, *, seq_len: int, json: bool) -> None:
@@ -9,11 +10,25 @@ def run_check(model: str, *, seq_len: int, json: bool) -> None:
     require_at_least(1, "--seq-len", value=seq_len)
     with step("loading torch"):
         from forge.frontends.huggingface import ROOT, load_causal_lm, wrap_causal_lm
-        from forge.frontends.torch_export import check_program, export_program
+        from forge.frontends.torch_export import (
+            check_program,
+            export_program,
+            import_program,
+        )
+        from passes.context import CompileContext
+        from passes.pipeline import unplaceable_in
     with step(f"exporting {model}"):
         loaded = load_causal_lm(model, no_weights=True)
         module, inputs = wrap_causal_lm(loaded.module, seq_len)
-        found = check_program(export_program(module, inputs), root=ROOT)
+        program = export_program(module, inputs)
+        found = check_program(program, root=ROOT)
+        faults = []
+        if not found:
+            imported = import_program(program, name=model, root=ROOT)
+            context = CompileContext(values=dict(imported.values))
+            faults = unplaceable_in(context, imported.module)
+    if faults:
+        raise FaultsError(f"{model}: not supported", faults)
     if not found and not json:
         print(f"{model}: every operation is supported")
         return

@@ -42,6 +42,7 @@ def run_run(
     token_ids: str | None,
     max_new_tokens: int,
     use_chat_template: bool,
+    numerics: str = "fast",
     json: bool,
 ) -> None:
     """Streams the greedy answer to a prompt, then prints what it cost."""
@@ -56,7 +57,7 @@ def run_run(
 
     read_manifest(folder)
     with step(f"loading {folder}"):
-        model = load(folder)
+        model = load(folder, numerics=numerics)
         if numbers is not None:
             question = Question(numbers)
         else:

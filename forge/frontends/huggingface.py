@@ -99,12 +99,15 @@ class CausalLMForward(nn.Module):
         self.causal_lm = model
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Logits of shape 1 x T x vocabulary, for ids of shape 1 x T."""
+        """Logits of shape 1 x T x vocabulary, for ids of shape 1 x T.
+
+        In float32, as sampling takes them: close candidates must not become ties.
+        """
         mask = torch.ones(input_ids.shape, dtype=torch.int64, device=input_ids.device)
         result = self.causal_lm(
             input_ids=input_ids, attention_mask=mask, use_cache=False
         )
-        return result.logits
+        return result.logits.float()
 
 
 def wrap_causal_lm(

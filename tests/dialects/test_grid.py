@@ -1,0 +1,80 @@
+"""`grid`: round trips in both syntaxes, and one case for each thing refused."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import Builtin
+from xdsl.dialects.func import Func
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+from xdsl.utils.exceptions import ParseError, VerifyException
+
+from dialects.grid import Grid
+from dialects.tensix import Tensix
+from dialects.ttir import TTIR
+
+PROGRAM = """
+builtin.module {
+  func.func @main(%x: tensor<50x70xbf16>, %i: tensor<1x50xi64>) -> tensor<50x70xbf16> {
+    %y = grid.program "exp"
+      axes [m 2 over y 2, n 3 over xy 3 stride 2 block 1, k 4 unit 2]
+      uses ([m, n] at [m, n] along x cleaned, [_, m] at [0, m] index)
+      makes ([m, n] at [m, n]) fidelity HiFi4 dst fp32 (%x, %i)
+      : (tensor<50x70xbf16>, tensor<1x50xi64>) -> (tensor<50x70xbf16>) {
+    ^bb0(%a: tensor<50x70xbf16>, %b: tensor<1x50xi64>):
+      %s = grid.stage over [m, n] formats [bf16] : tensor<50x70xbf16> {
+        %c = grid.causal_mask : tensor<50x70xbf16>
+        %p = grid.pad_mask columns 6 inside 1.0 outside 0.0 : tensor<50x70xbf16>
+        %e = "ttir.exp"(%a) : (tensor<50x70xbf16>) -> tensor<50x70xbf16>
+        grid.yield %e : tensor<50x70xbf16>
+      }
+      grid.yield %s : tensor<50x70xbf16>
+    }
+    func.return %y : tensor<50x70xbf16>
+  }
+}
+"""
+
+
+def parsed(text: str):
+    context = Context()
+    for dialect in (Builtin, Func, TTIR, Tensix, Grid):
+        context.load_dialect(dialect)
+    return Parser(context, text).parse_module()
+
+
+def test_round_trip_in_both_syntaxes() -> None:
+    module = parsed(PROGRAM)
+    module.verify()
+    for generic in (False, True):
+        stream = StringIO()
+        Printer(stream, print_generic_format=generic).print_op(module)
+        assert parsed(stream.getvalue()).is_structurally_equivalent(module)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("HiFi4", "HiFi9", "fidelity 'HiFi9' is not known"),
+        ("formats [bf16]", "formats [int3]", "format 'int3' of a stage is not known"),
+        ("formats [bf16]", "formats [bf16, bf16]", "one format for each result"),
+        (", [_, m] at [0, m] index)", ")", "2 operands, but 1 uses"),
+        ("[_, m] at", "[m] at", "names 1 dimensions of 2"),
+        ("[_, m] at", "[_, z] at", "there is no axis z"),
+        (", %b: tensor<1x50xi64>):", "):", "2 operands, but the region has 1"),
+        ("makes ([m, n] at [m, n])", "makes ()", "1 results, but 0 uses"),
+    ],
+)
+def test_refused(old: str, new: str, message: str) -> None:
+    assert old in PROGRAM
+    module = parsed(PROGRAM.replace(old, new, 1))
+    with pytest.raises(VerifyException, match=message):
+        module.verify()
+
+
+def test_a_map_has_a_row_and_a_column() -> None:
+    with pytest.raises(ParseError, match="a map has a row and a column"):
+        parsed(PROGRAM.replace("at [0, m]", "at [m]"))
