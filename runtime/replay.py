@@ -349,7 +349,7 @@ class _Merger:
                 first, shared = 0, self._sheet(*grid.shape)
             self._put_at(grid, shared, first)
             lhs = self._source(view(self.places, rows[row_set]), cut_lhs)
-            rhs = self._source(self._rhs(columns[column_set], transpose), cut_rhs)
+            rhs = self._rhs(columns[column_set], transpose, cut_rhs)
             where = slice(first * TILE, (first + len(row_set)) * TILE)
             self._add(group, _gemm(compute, lhs, rhs, shared, where))
             first += len(row_set)
@@ -358,23 +358,27 @@ class _Merger:
         self.places.put(grid, sheet)
         self.places.row[grid] += first
 
-    def _rhs(self, lists: np.ndarray, transpose: bool) -> Operand:
+    def _rhs(self, lists: np.ndarray, transpose: bool, is_cut: bool) -> Operand:
         if not transpose:
             grid = np.ascontiguousarray(lists.T)
-            return self._packed(grid) or view(self.places, grid)
-        turned = view(self.places, lists)
+            packed = self._packed(grid, is_cut)
+            return packed or self._source(view(self.places, grid), is_cut)
+        turned = self._source(view(self.places, lists), is_cut)
         return lambda memory: turned(memory).T
 
-    def _packed(self, grid: np.ndarray) -> Operand | None:
+    def _packed(self, grid: np.ndarray, is_cut: bool) -> Operand | None:
         """A constant right side, kept as the matrix kernel of these numerics wants it."""
-        pack = self.numerics.pack_constant
+        pack, cut = self.numerics.pack_constant, self.numerics.cut
         found = rectangle(self.places, grid)
         if pack is None or found is None or found[0] not in self.constants:
             return None
         sheet, rows, columns = found
 
+        def made(values: np.ndarray) -> Any:
+            return pack(cut(values) if is_cut else values)
+
         def packed(memory: Memory) -> Any:
-            return memory[sheet].packed(rows, columns, pack)
+            return memory[sheet].packed(rows, columns, made)
 
         self.constant_operands.append(packed)
         return packed
