@@ -160,7 +160,7 @@ class Emulator:
     def activations(self, run: Run) -> dict[str, np.ndarray]:
         """Copies of the sheets of a run that are not weights."""
         return {
-            name: self._sheet(name)[:].copy()
+            name: self.sheet(name).copy()
             for name in run.buffers
             if self.machine.buffers[name].recipe is None
         }
@@ -182,7 +182,11 @@ class Emulator:
 
     def read(self, name: str) -> np.ndarray:
         """The values of a buffer, in its shape, without padding."""
-        return self.crop(name, self._sheet(name)[:])
+        return self.crop(name, self.sheet(name))
+
+    def sheet(self, name: str) -> np.ndarray:
+        """The values of a buffer as a matrix of whole tiles, padding included."""
+        return self._sheet(name)[:]
 
     def crop(self, name: str, sheet: np.ndarray) -> np.ndarray:
         """A sheet in the shape of a buffer, without padding."""

@@ -13,6 +13,7 @@ from forge.frontends.torch_export import export_program, import_program
 from passes.context import CompileContext
 from passes.pipeline import run_pipeline
 from runtime.emulator import Emulator
+from runtime.executor import execute
 from tests.backend.modules import CASES, UNSUPPORTED, Case, of
 
 TOLERANCE = 6e-3
@@ -51,6 +52,27 @@ def test_module_agrees_with_pytorch(name: str) -> None:
         reference = tensor.float().numpy()
         error = np.linalg.norm(got.reshape(reference.shape) - reference)
         assert error <= TOLERANCE * np.linalg.norm(reference)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_replay_agrees_with_the_slow_executor(name: str) -> None:
+    """Each run alone, on the same inputs: at most one bf16 step apart.
+
+    The two sum in another order, so an fp32 result may round to the other neighbour.
+    """
+    emulator, inputs, _ = compiled(CASES[name])
+    names = [b.name for b in emulator.machine.buffers_with_role("input")]
+    arrays = [tensor.float().numpy() for tensor in inputs]
+    emulator.upload(dict(zip(names, arrays, strict=True)))
+    for run in emulator.machine.runs:
+        sheets = {name: emulator.sheet(name).copy() for name in run.buffers}
+        execute(emulator.machine.launch(run), [sheets[name] for name in run.buffers])
+        emulator.step(run)
+        for name in run.buffers:
+            got = emulator.crop(name, emulator.sheet(name))
+            wanted = emulator.crop(name, sheets[name])
+            step = 2.0**-7 * np.abs(wanted) + 2.0**-9 * np.abs(wanted).max(initial=0)
+            assert (np.abs(got - wanted) <= step).all(), f"@{run.program} @{name}"
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
