@@ -10,6 +10,7 @@ written down: they follow from the axes.
 
 from __future__ import annotations
 
+from xdsl.dialects.builtin import StringAttr, UnitAttr
 from xdsl.ir import Dialect
 from xdsl.irdl import (
     IRDLOperation,
@@ -18,10 +19,9 @@ from xdsl.irdl import (
     opt_prop_def,
     prop_def,
     region_def,
+    traits_def,
 )
-from xdsl.dialects.builtin import StringAttr, UnitAttr
 from xdsl.traits import NoTerminator
-from xdsl.irdl import traits_def
 from xdsl.utils.exceptions import VerifyException
 
 from dialects import tensix_compute, tensix_movement
@@ -64,7 +64,9 @@ class NetlistOp(IRDLOperation):
     chip = prop_def(StringAttr)
     body = region_def("single_block")
     traits = traits_def(NoTerminator())
-    assembly_format = "$sym_name `version` $version `chip` $chip attr-dict-with-keyword $body"
+    assembly_format = (
+        "$sym_name `version` $version `chip` $chip attr-dict-with-keyword $body"
+    )
 
     def verify_(self) -> None:
         if self.version.value != 1:
@@ -275,7 +277,9 @@ class KernelOp(IRDLOperation):
     noc = opt_prop_def(ExprAttr)
     body = region_def("single_block")
     traits = traits_def(NoTerminator())
-    assembly_format = "$sym_name `on` $processor (`noc` $noc^)? attr-dict-with-keyword $body"
+    assembly_format = (
+        "$sym_name `on` $processor (`noc` $noc^)? attr-dict-with-keyword $body"
+    )
 
     def verify_(self) -> None:
         _one_of("processor", self.processor.data, ("riscv0", "riscv1", "trisc"))

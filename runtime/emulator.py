@@ -239,9 +239,7 @@ class Emulator:
         assert isinstance(sheet, np.ndarray)
         self._fill(sheet, buffer, values)
 
-    def _fill(
-        self, sheet: np.ndarray, buffer: BoundBuffer, values: np.ndarray
-    ) -> None:
+    def _fill(self, sheet: np.ndarray, buffer: BoundBuffer, values: np.ndarray) -> None:
         """Upload values to a sheet, rounded to the buffer's format."""
         *leading, rows, columns = buffer.tensor.shape
         count = int(np.prod(leading, dtype=np.int64))

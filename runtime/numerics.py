@@ -29,7 +29,7 @@ class Numerics(Protocol):
     """What a replay asks when it computes."""
 
     pack_constant: Callable[[np.ndarray], Any] | None
-    """What to keep of a constant right side; `matmul` takes it. None: keep the values."""
+    """What to keep of a constant right side for `matmul`; None for its values."""
 
     def matmul(self, lhs: np.ndarray, rhs: Any, out: np.ndarray) -> None:
         """`lhs` (M, K) times `rhs` (K, N), K tile by tile in the order of the text."""
@@ -153,7 +153,6 @@ class Fast:
         result = vector_function(function, values, scalar, self.dst, out=out)
         if result is not out:
             out[:] = result
-
 
     def pack(
         self, values: np.ndarray, data_format: DataFormat, relu: bool, out: np.ndarray

@@ -367,7 +367,7 @@ class _Merger:
         return lambda memory: turned(memory).T
 
     def _packed(self, grid: np.ndarray, is_cut: bool) -> Operand | None:
-        """A constant right side, kept as the matrix kernel of these numerics wants it."""
+        """A constant right side, kept as these numerics' matrix kernel wants it."""
         pack, cut = self.numerics.pack_constant, self.numerics.cut
         found = rectangle(self.places, grid)
         if pack is None or found is None or found[0] not in self.constants:

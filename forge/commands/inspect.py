@@ -1,7 +1,6 @@
 """`forge inspect`: a compiled folder for a reader. Instant: no torch, no numba."""
 
 from pathlib import Path
-
 from typing import TYPE_CHECKING, Any
 
 from dialects.chip import Core
