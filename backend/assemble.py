@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from xdsl.dialects.builtin import (
-    BFloat16Type,
-    Float32Type,
     ModuleOp,
     StringAttr,
     UnitAttr,
@@ -25,7 +23,7 @@ from backend.lower_program import lower_program
 from dialects import tensix, ttir
 from dialects.expr import Const
 from dialects.formats import DataFormat
-from dialects.grid import ProgramOp
+from dialects.grid import ProgramOp, stored_format
 from dialects.recipe import Call, Recipe, parameters_of
 from dialects.syntax import (
     ExprAttr,
@@ -34,7 +32,7 @@ from dialects.syntax import (
     ShapeAttr,
     WordAttr,
 )
-from dialects.ttir.base import element_of, shape_of
+from dialects.ttir.base import shape_of
 from passes.choose_grid import structure_key
 from passes.constants import argument_name, is_constant, recipe_of
 from passes.rewriting import describe_source
@@ -178,7 +176,7 @@ class _Assembler:
         self.declared.append(buffer)
 
     def _input(self, argument: BlockArgument) -> None:
-        data_format = _format_of(argument)
+        data_format = stored_format(argument)
         name = self._fresh(argument_name(argument))
         shape = _matrix(shape_of(argument))
         row_bytes = shape[-1] * (data_format.element_bytes or 0)
@@ -188,7 +186,7 @@ class _Assembler:
         self._declare(argument, _Buffer(name, data_format, shape, row_major, "input"))
 
     def _result(self, value: SSAValue, program: ProgramOp) -> None:
-        shape, data_format = _matrix(shape_of(value)), _format_of(value)
+        shape, data_format = _matrix(shape_of(value)), stored_format(value)
         if value in self.outputs:
             name = self._fresh(self.outputs[value])
             self._declare(value, _Buffer(name, data_format, shape, role="output"))
@@ -244,7 +242,7 @@ class _Assembler:
             if not is_constant(value):
                 bound.append(self.buffers[value])
                 continue
-            own = _format_of(value)
+            own = stored_format(value)
             narrow = argument in streamed and own is DataFormat.BF16
             wanted = self.weights_format if narrow else own
             bound.append(self._weight(value, wanted, argument in tables))
@@ -281,13 +279,6 @@ def _last_reads(programs: Sequence[ProgramOp]) -> dict[SSAValue, int]:
         for number, program in enumerate(programs)
         for value in program.inputs
     }
-
-
-def _format_of(value: SSAValue) -> DataFormat:
-    element = element_of(value)
-    if isinstance(element, BFloat16Type):
-        return DataFormat.BF16
-    return DataFormat.FP32 if isinstance(element, Float32Type) else DataFormat.INT32
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import StringAttr
-from xdsl.ir import Attribute, Dialect, Region, SSAValue
+from xdsl.dialects.builtin import BFloat16Type, Float32Type, StringAttr
+from xdsl.ir import Attribute, Dialect, OpResult, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_attr_definition,
@@ -37,7 +37,7 @@ from dialects.expr import Expr, parse_expr
 from dialects.formats import DataFormat, Fidelity
 from dialects.program import Axis
 from dialects.syntax import AxesAttr, ExprAttr, NumberAttr, SyntaxData, WordAttr
-from dialects.ttir.base import TENSOR, shape_of
+from dialects.ttir.base import TENSOR, element_of, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,6 +258,23 @@ class StageOp(IRDLOperation):
                 raise VerifyException(f"format '{word}' of a stage is not known")
         if len(self.formats.data) != len(self.results_):
             raise VerifyException("a stage states one format for each result")
+
+
+def stored_format(value: SSAValue) -> DataFormat:
+    """The format in which a tensor between programs is stored.
+
+    A program's stage states it for what it yields; other tensors keep their own.
+    """
+    if isinstance(value, OpResult) and isinstance(value.op, ProgramOp):
+        last = value.op.body.block.last_op
+        assert last is not None
+        inner = last.operands[value.index]
+        if isinstance(inner, OpResult) and isinstance(inner.op, StageOp):
+            return DataFormat(inner.op.formats.data[inner.index])
+    element = element_of(value)
+    if isinstance(element, BFloat16Type):
+        return DataFormat.BF16
+    return DataFormat.FP32 if isinstance(element, Float32Type) else DataFormat.INT32
 
 
 @irdl_op_definition

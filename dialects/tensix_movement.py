@@ -183,9 +183,9 @@ class FillOp(IRDLOperation):
     `value v`: every element. `row_scaler v`: v in the first row of each face, the
     scaler of a reduction. `column_scaler v`: v in the first column of the tile; a
     product with it sums along rows. `causal v`: v where the column lies behind the
-    row, else 0; the block's axes are then (row, column). `pad v`: v behind the operand's true
-    extent, the rest stays. `columns v inside u extent n`: u, but v from column n of
-    the last tile on; the last axis of the block counts columns.
+    row, else 0; the block's axes are then (row, column). `pad v`: v behind the
+    operand's true extent, the rest stays. `columns v inside u extent n`: u, but v
+    from column n of the last tile on; the last axis of the block counts columns.
     """
 
     name = "tensix.fill"

@@ -28,6 +28,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "form-programs": _loader("form_programs", "FormProgramsPass"),
     "insert-padding": _loader("insert_padding", "InsertPaddingPass"),
     "form-stages": _loader("form_stages", "FormStagesPass"),
+    "choose-formats": _loader("choose_formats", "ChooseFormatsPass"),
     "choose-grid": _loader("choose_grid", "ChooseGridPass"),
     "insert-multicast": _loader("insert_multicast", "InsertMulticastPass"),
 }

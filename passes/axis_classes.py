@@ -84,6 +84,30 @@ class AxisClasses:
                 self.same((operand, dim), (op.result, dim + rank - own))
 
 
+def runs_twice_along_an_axis(block: Block) -> bool:
+    """Whether one axis would stand for two dimensions that must differ.
+
+    `x + x @ w` ties the rows of w to its columns if x is one operand: its two uses
+    then need an operand each.
+    """
+    classes = AxisClasses(block)
+
+    def places(value: SSAValue) -> list[Place]:
+        sizes = enumerate(shape_of(value))
+        return [classes.of(value, dim) for dim, size in sizes if size != 1]
+
+    for op in block.walk():
+        for value in (*op.operands, *op.results):
+            if len(set(places(value))) < len(places(value)):
+                return True
+        if isinstance(op, ttir.MatmulOp):
+            a = shape_of(op.a)
+            inner = classes.of(op.a, len(a) - (2 if op.transposes_a else 1))
+            if inner in places(op.result):
+                return True
+    return False
+
+
 class ValueAxes:
     """The axes of every value of a program, from the uses of its operands."""
 

@@ -15,7 +15,7 @@ from math import ceil, inf, prod
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import BFloat16Type, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
@@ -23,9 +23,9 @@ from dialects import ttir
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
-from dialects.grid import AxisListAttr, ProgramOp
+from dialects.grid import AxisListAttr, ProgramOp, stored_format
 from dialects.program import Axis
-from dialects.ttir.base import element_of, shape_of
+from dialects.ttir.base import shape_of
 from passes.constants import is_constant
 from passes.dst_plan import Copy, Matrix, Unary, capacity
 from passes.rewriting import describe_source
@@ -69,7 +69,10 @@ class ChooseGridPass(ModulePass):
 
 def structure_key(program: ProgramOp) -> str:
     """A text that is equal for programs that differ only in what they are bound to."""
-    kinds = ",".join("w" if is_constant(v) else "a" for v in program.inputs)
+    kinds = ",".join(
+        "w" if is_constant(value) else stored_format(value).value
+        for value in program.inputs
+    )
     region = "\n".join(str(op) for op in program.body.block.ops)
     head = f"{program.axes.write()} {program.uses.write()} {program.makes.write()}"
     return f"{head} {kinds} {program.fidelity} {program.dst}\n{region}"
@@ -90,8 +93,12 @@ class _Chooser:
         self.tile_bytes = {
             value: DataFormat(weights_format).tile_bytes
             if value in self.streamed
-            else _tile_bytes(value)
-            for value in (*program.body.block.args, *self.schedule.outputs)
+            else stored_format(source).tile_bytes
+            for value, source in zip(
+                (*program.body.block.args, *self.schedule.outputs),
+                (*program.inputs, *program.outputs),
+                strict=True,
+            )
         }
         self.arguments: list[SSAValue] = list(program.body.block.args)
         self.cores = np.arange(chip.num_cores)
@@ -305,11 +312,6 @@ class _Chooser:
             cheap = isinstance(step, Unary) and step.scalar is not None
             finish += _VECTOR_TILE / (2 if cheap else 1) if vector else _MATRIX_TILE
         return contraction + results * (finish + _MATRIX_TILE)
-
-
-def _tile_bytes(value: SSAValue) -> int:
-    narrow = isinstance(element_of(value), BFloat16Type)
-    return (DataFormat.BF16 if narrow else DataFormat.FP32).tile_bytes
 
 
 def _counts(extent: int, most: int) -> list[int]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import Float32Type, FloatAttr, IntegerAttr
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
 from dialects.grid import CausalMaskOp, PadMaskOp, StageOp, YieldOp
-from dialects.ttir.base import shape_of
+from dialects.ttir.base import element_of, shape_of
 
 UNARY = {
     "ttir.exp": "exp",
@@ -255,7 +255,9 @@ class _Planner:
     ) -> int:
         if broadcast_of(lhs, result) is not None and function in _COMMUTATIVE:
             lhs, rhs = rhs, lhs
-        direct = function in _ON_MATRIX_UNIT and broadcast_of(lhs, result) is None
+        plain = broadcast_of(lhs, result) is None
+        cut = _is_wide(lhs) or (_is_wide(rhs) and broadcast_of(rhs, result) is None)
+        direct = function in _ON_MATRIX_UNIT and plain and not cut
         register = self._take()
         if direct:
             broadcast = broadcast_of(rhs, result)
@@ -308,6 +310,15 @@ class _Planner:
 
 def _is_source(op: Operation) -> bool:
     return isinstance(op, ttir.FullOp | CausalMaskOp | PadMaskOp)
+
+
+def _is_wide(value: SSAValue) -> bool:
+    """Whether a float32 tensor lies in L1: the matrix unit would cut it to tf32.
+
+    A plain copy to Dst loses nothing; the vector unit then computes in fp32.
+    """
+    stored = isinstance(value.owner, StageOp | Block)
+    return stored and isinstance(element_of(value), Float32Type)
 
 
 def scalar_of(value: SSAValue) -> float | None:

@@ -27,7 +27,7 @@ from dialects.grid import NO_AXIS, AxisListAttr, ProgramOp, Use, UsesAttr, Yield
 from dialects.program import Axis
 from dialects.syntax import WordAttr
 from dialects.ttir.base import element_of, is_float, shape_of
-from passes.axis_classes import AxisClasses, Place
+from passes.axis_classes import AxisClasses, Place, runs_twice_along_an_axis
 from passes.constants import is_constant
 from passes.padding_facts import is_always_finite, is_partial
 from passes.patterns import elementwise_partner, is_elementwise, single_user
@@ -235,14 +235,20 @@ class _Builder:
     members: list[Operation]
     block: Block = field(default_factory=Block)
     inside: dict[SSAValue, SSAValue] = field(default_factory=dict)
-    arguments: dict[tuple[SSAValue, int], _Argument] = field(default_factory=dict)
+    arguments: dict[tuple[SSAValue, int, int], _Argument] = field(default_factory=dict)
     prologue: list[Operation] = field(default_factory=list)
+    is_split: bool = False
 
     def build(self, place: InsertPoint) -> None:
         """Write the region, name the axes, put the program in the place."""
-        for op in self.members:
-            self.inside[op.results[0]] = write(self, op)
-            self._mark_index(op)
+        self._write_members()
+        if runs_twice_along_an_axis(self.block):
+            self._start_again()
+            self._write_members()
+        if runs_twice_along_an_axis(self.block):
+            raise PassFailedException(
+                f"{self.members[0].name}: one axis would run along two dimensions"
+            )
         outputs = [op.results[0] for op in self.members if self._leaves(op)]
         made = [self.inside[value] for value in outputs]
         self.block.add_op(YieldOp(*made))
@@ -254,13 +260,25 @@ class _Builder:
         for op in reversed(self.members):
             Rewriter.erase_op(op)
 
+    def _write_members(self) -> None:
+        for op in self.members:
+            self.inside[op.results[0]] = write(self, op)
+            self._mark_index(op)
+
+    def _start_again(self) -> None:
+        """Forget the region; now each use of a value gets an operand of its own."""
+        for op in self.prologue:
+            op.erase()
+        self.block, self.inside, self.arguments = Block(), {}, {}
+        self.prologue, self.is_split = [], True
+
     def _leaves(self, op: Operation) -> bool:
         return any(use.operation not in self.members for use in op.results[0].uses)
 
     def _mark_index(self, op: Operation) -> None:
         if isinstance(op, ttir.EmbeddingOp):
-            self.arguments[op.input, 1].index = True
-            self.arguments[op.weight, 1].gathered = True
+            self.arguments[op.input, 1, 0].index = True
+            self.arguments[op.weight, 1, 0].gathered = True
 
     # -- what the writers ask ------------------------------------------------------
 
@@ -272,9 +290,10 @@ class _Builder:
         if number is not None:
             full = ttir.FullOp(shape_of(outer), number, element_of(outer))
             return self.add(full)
-        if (outer, repeat) not in self.arguments:
-            self.arguments[outer, repeat] = self._argument(outer, repeat)
-        return self.arguments[outer, repeat].value
+        key = (outer, repeat, len(self.arguments) if self.is_split else 0)
+        if key not in self.arguments:
+            self.arguments[key] = self._argument(outer, repeat)
+        return self.arguments[key].value
 
     def _argument(self, outer: SSAValue, repeat: int) -> _Argument:
         try:

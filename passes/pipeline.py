@@ -28,6 +28,7 @@ PIPELINE: tuple[str, ...] = (
     "form-programs",
     "insert-padding",
     "form-stages",
+    "choose-formats",
     "choose-grid",
     "insert-multicast",
 )
@@ -35,6 +36,7 @@ PIPELINE: tuple[str, ...] = (
 OPTIONAL = {
     "merge-projections": "linear layers that read the same tensor stay apart",
     "insert-multicast": "every core reads its own tiles from DRAM",
+    "choose-formats": "residual streams are rounded to the model's own format",
     "recognize-rotary": "rotary embedding stays as it was exported",
     "norm-fusion": "norms are programs of their own",
     "epilogue-fusion": "what follows a contraction is a program of its own",
