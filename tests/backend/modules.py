@@ -75,6 +75,12 @@ CASES: dict[str, Case] = {
     "used_twice": of(_twice, X),
     "deep_chain": of(_deep, X),
     "parameters": (Scaled, (X,)),
+    "residual_matmul": of(lambda a, b: a + a @ b, (64, 96), (96, 96)),
+    "matmul_with_itself": of(lambda a: a @ a, (96, 96)),
+    "gram": of(lambda a: a @ a.T, (64, 96)),
+    "norm_added_to_its_product": of(
+        lambda a, b: (lambda h: h + h @ b)(F.rms_norm(a, (96,))), (64, 96), (96, 96)
+    ),
     "two_outputs": of(lambda a, b: (a + b, a * b), X, X),
     "same_output_twice": of(lambda a: (torch.exp(a),) * 2, X),
     "output_is_view": of(lambda a: a[:32], X),
