@@ -66,7 +66,7 @@ def header_notes(
         total = sum(cycles.get(p.name, 0) * p.runs for p in summary.programs.values())
         milliseconds = total / chip.clock_ghz / 1e6
         yield (
-            f"predicted {round(total):,} cycles in programs, {milliseconds:.2f} ms at "
+            f"predicted {round(total):,} cycles in programs, {milliseconds:.3g} ms at "
             f"{chip.clock_ghz:.2f} GHz"
         )
 

@@ -192,6 +192,27 @@ def reference_output(
     return next(iter(emulator.run(inputs).values()))
 
 
+def compare_numerics(
+    netlist: NetlistOp,
+    parameters: Mapping[str, np.ndarray],
+    inputs: Mapping[str, np.ndarray],
+    truth: np.ndarray,
+) -> dict[str, Distance]:
+    """How far `fast` is from `exact`, and both from the truth, formats as they are."""
+    results = {
+        name: next(
+            iter(Emulator(netlist, parameters, numerics=name).run(inputs).values())
+        )
+        for name in ("fast", "exact")
+    }
+    judge = truth.reshape(results["fast"].shape)
+    return {
+        "fast from exact": distance(results["fast"], results["exact"]),
+        "fast from float32": distance(results["fast"], judge),
+        "exact from float32": distance(results["exact"], judge),
+    }
+
+
 def attribute_error(
     netlist: NetlistOp,
     parameters: Mapping[str, np.ndarray],

@@ -127,6 +127,11 @@ def test_command_prints_variants_and_programs(
     assert cli.main([*command, "--inputs", str(tmp_path / "inputs.npz")]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["variants"]) == 24
+    assert [row["numerics"] for row in printed["numerics"]] == [
+        "fast from exact",
+        "fast from float32",
+        "exact from float32",
+    ]
     assert {row["program"] for row in printed["programs"]} == set(
         model.machine.programs
     )

@@ -1,6 +1,7 @@
 """`forge accuracy`: what a format, a fidelity or a Dst mode costs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,19 @@ from forge.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from forge.accuracy import ProgramLoss, Variant
+    from forge.accuracy import Distance, ProgramLoss, Variant
     from forge.compiled_model import CompiledModel
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the command prints; `judge` says what the truth was."""
+
+    judge: str
+    variants: "list[Variant]"
+    losses: "list[ProgramLoss]"
+    numerics: "dict[str, Distance]"
+
 
 SAMPLE_TEXT = (
     "The history of the ocean is long. Sailors crossed it in wooden ships, guided by "
@@ -34,6 +46,7 @@ def run_accuracy(
     """Prints the table of variants and the programs that lose most."""
     from forge.accuracy import (
         attribute_error,
+        compare_numerics,
         compare_variants,
         mark_front,
         reference_output,
@@ -49,6 +62,8 @@ def run_accuracy(
             if model is None
             else _pytorch_output(model, given)
         )
+    with step("fast and exact"):
+        numeric = compare_numerics(netlist, parameters, given, truth)
     with step("which program loses what"):
         losses = attribute_error(netlist, parameters, given, numerics=numerics)
     variants = []
@@ -59,7 +74,8 @@ def run_accuracy(
             variants.append(variant)
             progress.update(f"{len(variants)} of 24")
     judge = "float32 PyTorch" if model else "the same netlist in plain float32"
-    _show(mark_front(variants), losses, judge, json=json)
+    report = Report(judge, mark_front(variants), losses, numeric)
+    _show(report, json=json)
 
 
 def _inputs(
@@ -115,9 +131,8 @@ def _pytorch_output(model: str, inputs: Mapping[str, "np.ndarray"]) -> "np.ndarr
         return wide(ids).logits.numpy()
 
 
-def _show(
-    variants: "list[Variant]", losses: "list[ProgramLoss]", judge: str, *, json: bool
-) -> None:
+def _show(report: Report, *, json: bool) -> None:
+    judge, variants, losses = report.judge, report.variants, report.losses
     columns = (
         "weights",
         "fidelity",
@@ -143,10 +158,18 @@ def _show(
     ]
     loss_columns = ("program", "runs", "isolated", "accumulated")
     loss_rows = [(p.program, p.runs, p.isolated, p.accumulated) for p in losses]
+    numeric_columns = ("numerics", "PCC", "relative L2", "max error")
+    numeric_rows = [
+        (name, found.pcc, found.relative_l2, found.max_error)
+        for name, found in report.numerics.items()
+    ]
     if json:
         show_json(
             {
                 "judge": judge,
+                "numerics": [
+                    dict(zip(numeric_columns, row, strict=True)) for row in numeric_rows
+                ],
                 "variants": [dict(zip(columns, row, strict=True)) for row in rows],
                 "programs": [
                     dict(zip(loss_columns, row, strict=True)) for row in loss_rows
@@ -154,6 +177,7 @@ def _show(
             }
         )
         return
+    show_table("the netlist as it stands", numeric_columns, numeric_rows)
     show_table(f"against {judge}", columns, rows)
     show_table(
         "relative L2 that each program loses (isolated: fed the true inputs)",

@@ -3,7 +3,8 @@
 The files hold inputs and results of real ttnn operations on the vendor's simulator, and
 a float64 reference (tests/data/golden/README.md). Kernels differ, so bits do too, but
 ours must be no farther from the reference than the vendor's at the same fidelity.
-Sums and means are the same product with ones: they are equal bit for bit.
+Sums and means are the same product with ones, and data movement changes no bit: those
+are equal bit for bit.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ OPERATIONS: dict[str, tuple[str, Callable[..., torch.Tensor]]] = {
     "rotary_embedding": ("x cos sin", lambda x, c, s: x * c + _rotate_half(x) * s),
     "sum": ("x", lambda x: x.sum(1, keepdim=True)),
     "mean": ("x", lambda x: x.mean(1, keepdim=True)),
+    "transpose": ("x", lambda x: x.transpose(0, 1) * 1.0),
+    "slice": ("x", lambda x: x[:32, :64] * 1.0),
 }
 
 
@@ -106,7 +109,7 @@ def test_no_farther_from_truth_than_the_vendor(
     assert ours.max() <= vendor.max()
 
 
-@pytest.mark.parametrize("name", ["sum", "mean"])
+@pytest.mark.parametrize("name", ["sum", "mean", "transpose", "slice"])
 def test_equals_the_vendor_bit_for_bit(name: str) -> None:
     found = _run(name, name, None)
     np.testing.assert_array_equal(found["ours"], found["vendor"])
