@@ -312,6 +312,45 @@ def profile_command(
     )
 
 
+bench_app = typer.Typer(
+    help="Compare predictions with measurements.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.command("silicon")
+def bench_silicon_command(
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", metavar="DIR", help="Measurements of this folder, not forge's own."
+        ),
+    ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--family", metavar="NAME", help="Only this family. May be repeated."
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="EFFECT",
+            help="Take an effect out of the model: contention, unpack or dispatch. "
+            "May be repeated.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Predict published measurements of real chips, and show the errors."""
+    from forge.commands.bench import run_silicon
+
+    run_silicon(csv, families=family or (), without=without or (), json=json)
+
+
 @app.command("demo")
 def demo_command(
     prompt: Annotated[

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from hashlib import sha256
 from importlib import resources
 from types import MappingProxyType
+
+from dialects.errors import ForgeError
+
+UNLIMITED = 1e9
+"""Bytes a cycle of a resource that never holds anything up."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class CostTable:
     semaphore_wake_cycles: float
     barrier_check_cycles: float
     barrier_wake_cycles: float
+    traced_bank_read_cycles: float
+    traced_read_cycles: float
+    traced_other_read_cycles: float
+    traced_barrier_cycles: float
+    traced_after_barrier_cycles: float
     hop_cycles: float
     niu_cycles: float
     header_bytes: float
@@ -117,3 +127,25 @@ def load_costs() -> CostTable:
     sfpu = {row.name: row.value for row in cost_rows() if row.section == "sfpu"}
     rest = {row.name: row.value for row in cost_rows() if row.section != "sfpu"}
     return CostTable(**rest, sfpu=MappingProxyType(sfpu))
+
+
+EFFECTS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "contention": {"link_bytes_per_cycle": UNLIMITED},
+        "unpack": {"unpack_bytes_per_cycle": UNLIMITED},
+        "dispatch": {"op_to_op_gap_cycles": 0.0},
+    }
+)
+"""What can be taken out of the model, to see what it is worth: constants replaced."""
+
+
+def without_effects(costs: CostTable, names: Sequence[str]) -> CostTable:
+    """The table without some effects of `EFFECTS`; `ForgeError` for unknown ones."""
+    unknown = [name for name in names if name not in EFFECTS]
+    if unknown:
+        raise ForgeError(
+            f"the model has no effect '{unknown[0]}' to take out",
+            advice=f"choose from {', '.join(EFFECTS)}",
+        )
+    values = {key: value for name in names for key, value in EFFECTS[name].items()}
+    return replace(costs, **values)

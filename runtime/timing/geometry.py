@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from dialects.chip import Chip, Core
+from dialects.chip import Chip, Core, NocPoint
 
 NUM_NOCS = 2
 
@@ -39,6 +39,9 @@ class Geometry:
     dram_nodes: tuple[int, ...]
     worker_nodes: tuple[int, ...]
     grid_columns: int
+    tensix_columns: tuple[int, ...]
+    tensix_rows: tuple[int, ...]
+    """Columns and rows of worker tiles; of the rows, those not fused off."""
 
     @property
     def num_nodes(self) -> int:
@@ -48,6 +51,25 @@ class Geometry:
     def worker_node(self, core: Core) -> int:
         """The node of a logical core."""
         return self.worker_nodes[core.y * self.grid_columns + core.x]
+
+    def node_at(self, point: NocPoint) -> int:
+        """The node of a tile by its NoC 0 coordinates."""
+        return point.noc_y * self.columns + point.noc_x
+
+    def node_of(self, place: Core | NocPoint) -> int:
+        """The node of a logical core, or of a tile."""
+        if isinstance(place, NocPoint):
+            return self.node_at(place)
+        return self.worker_node(place)
+
+    def workers_in(self, first: NocPoint, last: NocPoint) -> list[NocPoint]:
+        """The worker tiles of a rectangle, all rows of the die counted."""
+        return [
+            NocPoint(x, y)
+            for y in range(first.noc_y, last.noc_y + 1)
+            for x in range(first.noc_x, last.noc_x + 1)
+            if x in self.tensix_columns and y in self.tensix_rows
+        ]
 
     def point(self, node: int) -> tuple[int, int]:
         """Column and row of a node."""
@@ -162,4 +184,6 @@ def geometry_of(chip: Chip) -> Geometry:
             for column in range(chip.grid.x)
         ),
         grid_columns=chip.grid.x,
+        tensix_columns=chip.worker_columns,
+        tensix_rows=chip.worker_rows,
     )

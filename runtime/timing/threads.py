@@ -234,6 +234,8 @@ def step(s, thread, pc, now):
     code, cycles = op[0], s.cycles[pc, t.O_CYCLES]
     if code == t.DELAY:
         after = now + cycles
+    elif code == t.UNTIL:
+        after = max(now, cycles)
     elif code <= t.POP:
         after = step_buffer(s, thread, op, now)
     elif code <= t.WRITE:

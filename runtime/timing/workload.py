@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dialects.chip import Chip, Core
+from dialects.chip import Chip, Core, NocPoint
 from runtime.costs import CostTable
 from runtime.timing import tables as t
 from runtime.timing.geometry import Geometry, geometry_of
@@ -59,7 +59,7 @@ class ThreadBuilder:
 
     def multicast(
         self,
-        receivers: Sequence[Core],
+        receivers: Sequence[Core] | Sequence[NocPoint],
         *,
         num_bytes: int,
         noc: int,
@@ -74,7 +74,11 @@ class ThreadBuilder:
         self.add(t.MULTICAST, tree, num_bytes, flags, largest, cycles=issue)
 
     def multicast_semaphore(
-        self, receivers: Sequence[Core], semaphore: int, value: int, noc: int
+        self,
+        receivers: Sequence[Core] | Sequence[NocPoint],
+        semaphore: int,
+        value: int,
+        noc: int,
     ) -> None:
         """Write a semaphore of all receivers."""
         tree = self.workload.tree(noc, self.core, tuple(receivers))
@@ -93,7 +97,7 @@ class WorkloadBuilder:
         self,
         chip: Chip,
         costs: CostTable,
-        cores: Sequence[Core],
+        cores: Sequence[Core] | Sequence[NocPoint],
         *,
         capacities: Sequence[int] = (),
         semaphores: Sequence[int] = (),
@@ -110,10 +114,10 @@ class WorkloadBuilder:
         self.threads: list[ThreadBuilder] = []
         self._places = [np.array(self.geometry.dram_nodes, np.int64)]
         self._num_places = len(self.geometry.dram_nodes)
-        self._trees: dict[tuple[int, int, tuple[Core, ...]], int] = {}
+        self._trees: dict[tuple[int, int, tuple[Core | NocPoint, ...]], int] = {}
         self._tree_rows: list[tuple[int, ...]] = []
 
-    def thread(self, core: Core, start: float = 0.0) -> ThreadBuilder:
+    def thread(self, core: Core | NocPoint, start: float = 0.0) -> ThreadBuilder:
         """Begin a thread; those of one core must follow each other."""
         thread = ThreadBuilder(self, self.core_number[core], start)
         self.threads.append(thread)
@@ -134,7 +138,7 @@ class WorkloadBuilder:
         self._num_places += len(places)
         return first
 
-    def tree(self, noc: int, core: int, receivers: tuple[Core, ...]) -> int:
+    def tree(self, noc: int, core: int, receivers: tuple[Core | NocPoint, ...]) -> int:
         """The number of a multicast tree, built once for equal paths."""
         key = (noc, core, receivers)
         if key not in self._trees:
@@ -142,10 +146,12 @@ class WorkloadBuilder:
             self._add_tree(noc, core, receivers)
         return self._trees[key]
 
-    def _add_tree(self, noc: int, core: int, receivers: tuple[Core, ...]) -> None:
-        source = self.geometry.worker_node(self.cores[core])
+    def _add_tree(
+        self, noc: int, core: int, receivers: tuple[Core | NocPoint, ...]
+    ) -> None:
+        source = self.geometry.node_of(self.cores[core])
         nodes = {
-            self.geometry.worker_node(r): self.core_number.get(r, t.IDLE_RECEIVER)
+            self.geometry.node_of(r): self.core_number.get(r, t.IDLE_RECEIVER)
             for r in receivers
         }
         first = len(self._tree_rows)
@@ -230,7 +236,7 @@ class WorkloadBuilder:
         num_buffers = len(self.capacities)
         words = t.K_WORDS + 3 * num_buffers + len(self.semaphores)
         table = np.zeros((len(self.cores), words), np.int64)
-        table[:, t.K_NODE] = [self.geometry.worker_node(c) for c in self.cores]
+        table[:, t.K_NODE] = [self.geometry.node_of(c) for c in self.cores]
         owners = [thread.core for thread in self.threads]
         for core in range(len(self.cores)):
             mine = [i for i, owner in enumerate(owners) if owner == core]
