@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dialects.program import Tensor, tensor_of
-from dialects.tensix import BufferOp, HostOp, NetlistOp, ProgramOp, RunOp
+from dialects.tensix import BufferOp, EntryOp, HostOp, NetlistOp, ProgramOp, RunOp
 
 AnyRun: TypeAlias = "RunOp | HostOp"
+
+MAIN = "main"
+"""The entry of runs that stand outside of any."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,10 @@ class BufferInstance:
 
 
 class Bindings:
-    """Buffers (families spread out), programs and runs of a netlist."""
+    """Buffers (families spread out), programs and runs of a netlist.
+
+    `entries` holds the runs of each entry, `runs` all of them in the order of the text.
+    """
 
     def __init__(self, netlist: NetlistOp):
         self.netlist = netlist
@@ -44,13 +50,26 @@ class Bindings:
         self.buffers: dict[str, BufferInstance] = {}
         self.programs: dict[str, ProgramOp] = {}
         self.runs: list[AnyRun] = []
+        self.entries: dict[str, list[AnyRun]] = {}
         for op in netlist.body.block.ops:
             if isinstance(op, BufferOp):
                 self._add_buffer(op)
             elif isinstance(op, ProgramOp):
                 self.programs.setdefault(op.sym_name.data, op)
             elif isinstance(op, RunOp | HostOp):
-                self.runs.append(op)
+                self._add_run(op, MAIN)
+            elif isinstance(op, EntryOp):
+                self._add_entry(op)
+
+    def _add_entry(self, op: EntryOp) -> None:
+        self.entries.setdefault(op.sym_name.data, [])
+        for run in op.body.block.ops:
+            if isinstance(run, RunOp | HostOp):
+                self._add_run(run, op.sym_name.data)
+
+    def _add_run(self, op: AnyRun, entry: str) -> None:
+        self.runs.append(op)
+        self.entries.setdefault(entry, []).append(op)
 
     def _add_buffer(self, op: BufferOp) -> None:
         self.buffer_ops.append(op)

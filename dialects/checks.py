@@ -21,7 +21,15 @@ from dialects.netlist_text import line_of
 from dialects.program import ProgramFacts
 from dialects.program_checks import check_names, fault
 from dialects.recipe import RecipeError, parse_recipe
-from dialects.tensix import BufferOp, HostOp, NetlistOp, ProgramOp, RunOp
+from dialects.tensix import (
+    BufferOp,
+    EntryOp,
+    HostOp,
+    NetlistOp,
+    ProgramOp,
+    RunOp,
+    ScalarsOp,
+)
 
 
 @dataclass
@@ -92,8 +100,26 @@ def _chip(netlist: NetlistOp, chip: Chip) -> Iterator[ForgeError]:
 
 def _lines(netlist: NetlistOp) -> Iterator[ForgeError]:
     for op in netlist.body.block.ops:
-        if not isinstance(op, BufferOp | ProgramOp | RunOp | HostOp):
+        if isinstance(op, EntryOp):
+            yield from _entry(op)
+        elif not isinstance(op, BufferOp | ProgramOp | RunOp | HostOp):
             yield fault(op, f"'{op.name}' does not belong directly into a netlist")
+    entries = [op for op in netlist.body.block.ops if isinstance(op, EntryOp)]
+    for number, op in enumerate(entries):
+        first = next(e for e in entries if e.sym_name == op.sym_name)
+        if first is not entries[number]:
+            yield fault(
+                op,
+                f"entry {op.sym_name} is declared twice",
+                value=f"first in {line_of(first)}",
+                advice="rename one of them",
+            )
+
+
+def _entry(entry: EntryOp) -> Iterator[ForgeError]:
+    for op in entry.body.block.ops:
+        if not isinstance(op, RunOp | HostOp):
+            yield fault(op, f"'{op.name}' does not belong into an entry")
 
 
 def _buffers(bindings: Bindings) -> Iterator[ForgeError]:
@@ -139,8 +165,11 @@ def _program(op: ProgramOp, chip: Chip) -> ProgramCounts | list[ForgeError]:
     if faults:
         return faults
     try:
-        counts = count_program(ProgramFacts(op, chip))
-        found = [*check_kernels(counts), *check_blocks(counts.facts)]
+        facts = ProgramFacts(op, chip)
+        by_end = [count_program(facts, scalars) for scalars in facts.scalar_ends()]
+        counts = by_end[-1]
+        found = next(filter(None, map(check_kernels, by_end)), [])
+        found = [*found, *check_blocks(counts.facts)]
     except NetlistError as error:
         error.location = error.location or line_of(op)
         return [error]
@@ -169,6 +198,30 @@ def _run(run: RunOp | HostOp, bindings: Bindings) -> Iterator[ForgeError]:
             value=given,
             advice="bind one buffer to each parameter, in their order",
         )
+        return
+    yield from _scalar_buffers(run, program, bindings)
+
+
+def _scalar_buffers(
+    run: RunOp, program: ProgramOp, bindings: Bindings
+) -> Iterator[ForgeError]:
+    """Scalars are what the host writes: it knows them when it starts the run."""
+    names = [name for _, name in program.parameters.data]
+    bound = dict(zip(names, run.buffers.data, strict=True))
+    for op in program.body.block.ops:
+        if not isinstance(op, ScalarsOp) or op.operand.data not in bound:
+            continue
+        buffer = bindings.buffers.get(bound[op.operand.data])
+        if buffer is None:
+            continue
+        if buffer.role != "input" or not buffer.tensor.data_format.is_integer:
+            yield fault(
+                run,
+                f"@{buffer.name} holds the scalars {op.sym_name} of {run.program}, but "
+                "is no integer input",
+                value=f"{buffer.tensor.data_format}, role {buffer.role or 'none'}",
+                advice=f"declare @{buffer.name} as int32 with `role input`",
+            )
 
 
 def _unknown_buffer(run: RunOp | HostOp, name: str, bindings: Bindings) -> ForgeError:

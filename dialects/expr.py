@@ -7,12 +7,15 @@ plain data with one grammar:
     comparison  ::= sum (`==` | `<` | `<=` | `>` | `>=` | `and`) sum
     sum         ::= product ((`+` | `-`) product)*
     product     ::= atom ((`*` | `floordiv` | `ceildiv` | `mod`) atom)*
-    atom        ::= integer | name | (`min` | `max`) `(` sum `,` sum `)` | `(` sum `)`
+    atom        ::= integer | name | name `[` sum `]`
+                  | (`min` | `max`) `(` sum `,` sum `)` | `(` sum `)`
+
+`pos[u]` is an element of run-time scalars: known when a program is launched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -102,6 +105,32 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """One of a program's run-time scalars: `pos[u]`."""
+
+    scalars: str
+    index: Expr
+
+    def __str__(self) -> str:
+        return f"{self.scalars}[{self.index}]"
+
+    def evaluate(self, env: Environment) -> Value:
+        """Look the scalars up and pick; `KeyError` where they are unknown.
+
+        A number in their place stands for all of them.
+        """
+        values, index = env[self.scalars], self.index.evaluate(env)
+        if isinstance(values, int):
+            return values
+        picked = values[index]
+        return int(picked) if picked.ndim == 0 else picked
+
+    def names(self) -> frozenset[str]:
+        """Return the scalars and the names of the index."""
+        return self.index.names() | {self.scalars}
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
     """Two expressions under an operator of the grammar."""
 
@@ -127,7 +156,7 @@ class Binary:
         return self.left.names() | self.right.names()
 
 
-Expr: TypeAlias = Const | Name | Binary
+Expr: TypeAlias = Const | Name | Element | Binary
 
 
 def _precedence(expr: Expr) -> int:
@@ -230,7 +259,11 @@ def _parse_atom(parser: AttrParser) -> Expr:
         return Const(number)
     name = parser.parse_identifier(" in an integer expression")
     if name not in _FUNCTIONS:
-        return Name(name)
+        if parser.parse_optional_punctuation("[") is None:
+            return Name(name)
+        index = parse_sum(parser)
+        parser.parse_punctuation("]")
+        return Element(name, index)
     parser.parse_punctuation("(")
     left = parse_sum(parser)
     parser.parse_punctuation(",")
@@ -241,10 +274,16 @@ def _parse_atom(parser: AttrParser) -> Expr:
 
 def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """Replace names by expressions, folding what becomes constant."""
-    if isinstance(expr, Const):
-        return expr
     if isinstance(expr, Name):
         return values.get(expr.name, expr)
+    if isinstance(expr, Element):
+        return Element(expr.scalars, substitute(expr.index, values))
+    if isinstance(expr, Binary):
+        return _substitute_both(expr, values)
+    return expr
+
+
+def _substitute_both(expr: Binary, values: Mapping[str, Expr]) -> Expr:
     left, right = substitute(expr.left, values), substitute(expr.right, values)
     if isinstance(left, Const) and isinstance(right, Const):
         return Const(int(_OPERATORS[expr.operator](left.value, right.value)))
@@ -253,3 +292,45 @@ def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     if expr.operator == "*" and isinstance(right, Const):
         return multiply(left, right.value)
     return Binary(expr.operator, left, right)
+
+
+def scalars_of(expr: Expr) -> frozenset[str]:
+    """The run-time scalars that stand in an expression."""
+    if isinstance(expr, Element):
+        return frozenset((expr.scalars,))
+    if isinstance(expr, Binary):
+        return scalars_of(expr.left) | scalars_of(expr.right)
+    return frozenset()
+
+
+def run_time_parts(expr: Expr) -> Iterator[Expr]:
+    """The largest parts of an expression that only run-time scalars decide.
+
+    `pos[u] floordiv 32 + m` has one, `pos[u] floordiv 32`: the numbers of all its
+    elements decide what the expression can be.
+    """
+    if isinstance(expr, Element):
+        yield expr
+    elif isinstance(expr, Binary):
+        if scalars_of(expr) and not _has_plain_names(expr):
+            yield expr
+            return
+        yield from run_time_parts(expr.left)
+        yield from run_time_parts(expr.right)
+
+
+def _has_plain_names(expr: Expr) -> bool:
+    if isinstance(expr, Binary):
+        return _has_plain_names(expr.left) or _has_plain_names(expr.right)
+    return isinstance(expr, Name)
+
+
+def over_all_elements(expr: Expr, env: Environment) -> Value:
+    """Evaluate a run-time part for all elements of its scalars at once."""
+    if isinstance(expr, Element):
+        return env[expr.scalars]
+    if isinstance(expr, Binary):
+        left = over_all_elements(expr.left, env)
+        right = over_all_elements(expr.right, env)
+        return _OPERATORS[expr.operator](left, right)
+    return expr.evaluate(env)

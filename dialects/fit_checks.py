@@ -26,6 +26,7 @@ from dialects.program import CircularBuffer, ProgramFacts, Tensor, tensor_of
 from dialects.program_checks import fault
 from dialects.syntax import LocalAttr
 from dialects.tensix import IfOp, RunOp
+from dialects.tensix_movement import WriteRowsOp
 
 KIB = 1024
 MANY_PLACES = 100_000
@@ -51,6 +52,7 @@ def check_maps(
             bound = names[buffer.operand]
             tensor = tensors[buffer.operand]
             yield from _layout(run, buffer, bound, tensor)
+            yield from _row_writes(own, buffer, bound, tensor)
             if not _is_guarded(own, buffer):
                 yield from _reach(own, buffer, bound, tensor, run)
 
@@ -67,6 +69,24 @@ def _layout(
         limit=f"{line_of(buffer.op)}",
         advice=f"write or remove `row_major` at @{bound}, or `rows` at %{buffer.name}",
     )
+
+
+def _row_writes(
+    facts: ProgramFacts, buffer: CircularBuffer, bound: str, tensor: Tensor
+) -> Iterator[ForgeError]:
+    """Rows of a block float share exponents with nobody's rows, but lie in one byte
+    each beside the codes: a tile of them is written whole."""
+    if not tensor.data_format.is_block_float:
+        return
+    for op in facts.walk():
+        if isinstance(op, WriteRowsOp) and op.buffer.data == buffer.name:
+            yield fault(
+                op,
+                f"rows are written to @{bound}, whose exponents lie elsewhere",
+                limit="fp32 or bf16",
+                value=tensor.data_format,
+                advice=f"declare @{bound} as bf16, or write whole tiles",
+            )
 
 
 def _is_guarded(facts: ProgramFacts, buffer: CircularBuffer) -> bool:
@@ -117,9 +137,10 @@ def _extremes(facts: ProgramFacts, entry: Expr) -> tuple[int, int] | None:
     names = sorted(entry.names())
     if any("." in name for name in names):
         return None
-    extents = {name: axis.extent for name, axis in facts.axes.items()}
-    extents |= {"x": facts.grid.x, "y": facts.grid.y}
-    ranges = [range(extents[name]) for name in names]
+    extents = {name: range(axis.extent) for name, axis in facts.axes.items()}
+    extents |= {"x": range(facts.grid.x), "y": range(facts.grid.y)}
+    extents |= {s.name: range(s.low, s.high + 1) for s in facts.scalars.values()}
+    ranges = [extents[name] for name in names]
     if prod(map(len, ranges)) > MANY_PLACES:
         ranges = [(r[0], r[-1]) for r in ranges]
     values = [

@@ -14,8 +14,14 @@ from xdsl.ir import Operation
 from dialects import tensix_movement as movement
 from dialects.chip import Core
 from dialects.errors import CapacityError, ForgeError, HazardError
-from dialects.expr import Const
-from dialects.kernel_counts import PAGE_OPS, TRANSFER_OPS, Counts, count_all
+from dialects.expr import Const, Environment
+from dialects.kernel_counts import (
+    PAGE_OPS,
+    TRANSFER_OPS,
+    TRANSFERS,
+    Counts,
+    count_all,
+)
 from dialects.program import Multicast, ProgramFacts
 from dialects.program_checks import fault
 from dialects.syntax import LocalAttr
@@ -45,9 +51,15 @@ class ProgramCounts:
         return sum(self.total(core, what, name) for core in self.facts.cores)
 
 
-def count_program(facts: ProgramFacts) -> ProgramCounts:
-    """Count all kernels of a program on all its cores."""
-    return ProgramCounts(facts, {k: count_all(facts, k) for k in facts.kernels})
+def count_program(
+    facts: ProgramFacts, scalars: Environment | None = None
+) -> ProgramCounts:
+    """Count all kernels of a program on all its cores.
+
+    Run-time scalars are at the upper ends of their ranges unless they are given.
+    """
+    given = facts.scalar_ends()[-1] if scalars is None else scalars
+    return ProgramCounts(facts, {k: count_all(facts, k, given) for k in facts.kernels})
 
 
 def check_kernels(counts: ProgramCounts) -> list[ForgeError]:
@@ -140,15 +152,13 @@ def _directions(counts: ProgramCounts) -> Iterator[ForgeError]:
     """An `in` parameter is read, an `out` one written."""
     facts = counts.facts
     ways = {name: way for way, name in facts.parameters}
-    used: set[tuple[str, str]] = set()
+    used = {(scalars.operand, "read") for scalars in facts.scalars.values()}
     for kernel in facts.kernels:
         for op in kernel.walk():
             if type(op) not in TRANSFER_OPS:
                 continue
             what = TRANSFER_OPS[type(op)]
-            assert isinstance(
-                op, movement.ReadOp | movement.ReadRowsOp | movement.WriteOp
-            )
+            assert isinstance(op, TRANSFERS)
             operand = facts.circular_buffers[op.buffer.data].operand
             if operand is None:
                 yield fault(
@@ -171,7 +181,7 @@ def _directions(counts: ProgramCounts) -> Iterator[ForgeError]:
 def _unused(
     facts: ProgramFacts, ways: Mapping[str, str], used: set[tuple[str, str]]
 ) -> Iterator[ForgeError]:
-    wanted = {"in": ("read",), "out": ("written",), "inout": ("read", "written")}
+    wanted = {"in": ("read",), "out": ("written",), "inout": ("written",)}
     for name, way in ways.items():
         for what in wanted[way]:
             if (name, what) not in used:

@@ -7,7 +7,7 @@ and multiplied. Steps differ in their size, and in what conditions say about the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -16,7 +16,7 @@ from xdsl.ir import Block, Operation
 from dialects import tensix_movement as movement
 from dialects.chip import Core
 from dialects.errors import NetlistError
-from dialects.expr import Expr, Value
+from dialects.expr import Environment, Expr, Value
 from dialects.program import ProgramFacts, Range
 from dialects.syntax import PointAttr
 from dialects.tensix import ForOp, IfOp, KernelOp
@@ -31,7 +31,14 @@ TRANSFER_OPS = {
     movement.ReadOp: "read",
     movement.ReadRowsOp: "read",
     movement.WriteOp: "written",
+    movement.WriteRowsOp: "written",
 }
+TRANSFERS = (
+    movement.ReadOp,
+    movement.ReadRowsOp,
+    movement.WriteOp,
+    movement.WriteRowsOp,
+)
 MULTICAST_OPS = {movement.SendOp: "sent", movement.ReceiveOp: "received"}
 POINT_PROPERTIES = {
     movement.MulticastWriteOp: ("start", "end"),
@@ -61,6 +68,7 @@ def count_kernel(
     kernel: KernelOp,
     core: Core,
     *,
+    scalars: Environment,
     deciding: dict[Block, frozenset[str]] | None = None,
 ) -> Counts:
     """Count what a kernel does on a core.
@@ -68,12 +76,14 @@ def count_kernel(
     `deciding` keeps, from core to core, on which axes blocks depend. Raises
     `NetlistError` where an expression has a name that nobody knows.
     """
-    counter = _Counter(facts, core, {} if deciding is None else deciding)
+    counter = _Counter(facts, core, scalars, {} if deciding is None else deciding)
     counter.block(kernel.body.block, 1)
     return counter.counts
 
 
-def count_all(facts: ProgramFacts, kernel: KernelOp) -> dict[Core, Counts]:
+def count_all(
+    facts: ProgramFacts, kernel: KernelOp, scalars: Environment
+) -> dict[Core, Counts]:
     """Count a kernel on every active core, those that must be alike once."""
     place_matters = bool(_deciding_names(facts, kernel.body.block))
     known: dict[object, Counts] = {}
@@ -83,7 +93,9 @@ def count_all(facts: ProgramFacts, kernel: KernelOp) -> dict[Core, Counts]:
         sizes = tuple(r.size for r in facts.ranges_on(core).values())
         key = core if place_matters else sizes
         if key not in known:
-            known[key] = count_kernel(facts, kernel, core, deciding=deciding)
+            known[key] = count_kernel(
+                facts, kernel, core, scalars=scalars, deciding=deciding
+            )
         counts[core] = known[key]
     return counts
 
@@ -116,12 +128,16 @@ class _Counter:
     """Walks the blocks of a kernel with the current ranges of one core."""
 
     def __init__(
-        self, facts: ProgramFacts, core: Core, deciding: dict[Block, frozenset[str]]
+        self,
+        facts: ProgramFacts,
+        core: Core,
+        scalars: Environment,
+        deciding: dict[Block, frozenset[str]],
     ):
         self.facts = facts
         self.core = core
         self.counts = Counts()
-        self.env: dict[str, Value] = {"x": core.x, "y": core.y}
+        self.env: dict[str, Value] = {**scalars, "x": core.x, "y": core.y}
         self.ranges: dict[str, Range] = {}
         self._decides = deciding
         for axis, current in facts.ranges_on(core).items():
@@ -166,23 +182,14 @@ class _Counter:
         outer = self.ranges[axis]
         alike: Counter[Range] = Counter()
         decides = axis in self._deciding_axes(op.body.block)
-        for step in self._steps(op, outer):
+        by = self.facts.axes[axis].block if op.by is None else op.by.value
+        to = None if op.to is None else self._evaluate(op.to.data)
+        for step in outer.steps(by, to):
             alike[step if decides else Range(0, step.size, step.bound)] += 1
         for current, number in alike.items():
             self._enter(axis, current)
             self.block(op.body.block, times * number)
         self._enter(axis, outer)
-
-    def _steps(self, op: ForOp, outer: Range) -> Iterator[Range]:
-        by = self.facts.axes[op.axis.data].block if op.by is None else op.by.value
-        stop, bound = outer.start + outer.size, outer.bound
-        if op.to is not None:
-            to = self._evaluate(op.to.data)
-            stop, bound = min(stop, to), min(bound, to - outer.start)
-        for offset in range(0, bound, by):
-            start = outer.start + offset
-            size = max(0, min(by, stop - start))
-            yield Range(start, size, min(by, outer.bound))
 
     def _pages(self, op: Operation, times: int) -> None:
         assert isinstance(op, movement._PagesOp)
@@ -193,7 +200,7 @@ class _Counter:
         self.counts.totals[PAGE_OPS[type(op)], name] += pages * times
 
     def _transfer(self, op: Operation, times: int) -> None:
-        assert isinstance(op, movement.ReadOp | movement.ReadRowsOp | movement.WriteOp)
+        assert isinstance(op, TRANSFERS)
         buffer = self.facts.circular_buffers[op.buffer.data]
         tiles = prod(self.ranges[axis].size for axis in buffer.axes)
         self.counts.totals[TRANSFER_OPS[type(op)], buffer.name] += tiles * times

@@ -16,26 +16,54 @@ from xdsl.ir import Block, Operation
 
 from dialects.chip import Chip, Core
 from dialects.errors import NetlistError
-from dialects.expr import Environment, Expr
+from dialects.expr import Environment, Expr, over_all_elements, run_time_parts
 from dialects.formats import DataFormat
 from dialects.tensix import (
     AxisOp,
     BufferOp,
     CircularBufferOp,
+    ForOp,
+    IfOp,
     KernelOp,
     MulticastOp,
     ProgramOp,
+    ScalarsOp,
     SemaphoreOp,
 )
 
 
 @dataclass(frozen=True)
 class Range:
-    """A run of tiles along an axis. `bound` is the same on every core."""
+    """A run of tiles along an axis. `bound` is the same on every core.
+
+    Where blocks are dealt in turn, `stride` is the way from one to the next.
+    """
 
     start: int
     size: int
     bound: int
+    stride: int | None = None
+
+    def steps(self, by: int, to: int | None = None) -> Iterator[Range]:
+        """The blocks of a loop over this range, up to `to` where that is given.
+
+        Every core takes the same number of steps; where the extent ends early the
+        range is empty.
+        """
+        stop, bound = self.start + self.size, self.bound
+        stride = by if self.stride is None else self.stride
+        if self.stride is not None:
+            first = self.start % self.stride
+            most = stop if to is None else min(stop, to)
+            wanted = bound if to is None else min(bound, to)
+            for start in range(first, first + -(-wanted // stride) * stride, stride):
+                yield Range(start, max(0, min(by, most - start)), by)
+            return
+        if to is not None:
+            stop, bound = min(stop, to), min(bound, to - self.start)
+        for offset in range(0, bound, by):
+            start = self.start + offset
+            yield Range(start, max(0, min(by, stop - start)), min(by, self.bound))
 
 
 @dataclass(frozen=True)
@@ -49,10 +77,13 @@ class Axis:
     stride: int
     unit: int
     block: int
+    dealt: bool = False
 
     @property
     def part(self) -> int:
         """What the first core gets: an equal run, rounded up to whole units."""
+        if self.dealt:
+            return self.extent
         units = -(-self.extent // self.unit)
         return min(-(-units // self.cores) * self.unit, self.extent)
 
@@ -68,6 +99,10 @@ class Axis:
 
     def range_on(self, core: Core, columns: int) -> Range:
         """The core's run: `min(part, extent - start)` tiles, maybe none."""
+        if self.dealt:
+            start = self.index_on(core, columns) * self.block
+            size = max(0, self.extent - start)
+            return Range(start, size, self.extent, self.block * self.cores)
         start = self.index_on(core, columns) * self.part
         return Range(start, max(0, min(self.part, self.extent - start)), self.part)
 
@@ -86,7 +121,18 @@ def _read_axis(op: AxisOp) -> Axis:
         0,
     )
     block = min(number(op.block, axis.part), axis.part)
-    return Axis(**{**axis.__dict__, "block": block})
+    dealt = op.dealt is not None
+    return Axis(**{**axis.__dict__, "block": block, "dealt": dealt})
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """Run-time scalars of a program: an integer operand and the range of its values."""
+
+    name: str
+    operand: str
+    low: int
+    high: int
 
 
 @dataclass(frozen=True)
@@ -196,6 +242,13 @@ class ProgramFacts:
             for o in block.ops
             if isinstance(o, SemaphoreOp)
         }
+        self.scalars = {
+            o.sym_name.data: Scalars(
+                o.sym_name.data, o.operand.data, o.low.value, o.high.value
+            )
+            for o in block.ops
+            if isinstance(o, ScalarsOp)
+        }
         self._check_axes()
         buffers = [o for o in block.ops if isinstance(o, CircularBufferOp)]
         self.circular_buffers = {
@@ -243,6 +296,41 @@ class ProgramFacts:
             )
         axis = self.axes[name]
         return axis.part if kind == "part" else axis.block
+
+    def scalar_ends(self) -> tuple[Environment, ...]:
+        """Run-time scalars at the lower and the upper ends of their ranges.
+
+        One environment where the program has none.
+        """
+        if not self.scalars:
+            return ({},)
+        return tuple(
+            {s.name: getattr(s, end) for s in self.scalars.values()}
+            for end in ("low", "high")
+        )
+
+    def control_key(self, scalars: Environment) -> tuple[object, ...]:
+        """What run-time scalars mean for bounds, guards and maps.
+
+        Launches with equal keys have equal streams of instructions, up to fills and
+        row writes that name scalars themselves.
+        """
+        return tuple(
+            value if isinstance(value, int) else tuple(value.reshape(-1).tolist())
+            for value in (over_all_elements(e, scalars) for e in self._control_parts)
+        )
+
+    @cached_property
+    def _control_parts(self) -> tuple[Expr, ...]:
+        if not self.scalars:
+            return ()
+        parts = {
+            part: None
+            for op in self.walk()
+            for expr in control_expressions(op)
+            for part in run_time_parts(expr)
+        }
+        return tuple(parts)
 
     @cached_property
     def grid(self) -> Core:
@@ -300,6 +388,16 @@ class ProgramFacts:
     def walk(self) -> Iterator[Operation]:
         """All operations of the program, in text order."""
         yield from self.op.body.block.walk()
+
+
+def control_expressions(op: Operation) -> Iterator[Expr]:
+    """Expressions of an operation that decide which instructions there are."""
+    if isinstance(op, ForOp):
+        yield from [] if op.to is None else [op.to.data]
+    elif isinstance(op, IfOp):
+        yield op.condition.data
+    elif isinstance(op, CircularBufferOp) and op.map is not None:
+        yield from (e for e in op.map.data if not isinstance(e, str))
 
 
 def _read_multicast(op: MulticastOp) -> Multicast:

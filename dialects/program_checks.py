@@ -13,7 +13,7 @@ from xdsl.ir import Operation
 
 from dialects.chip import Chip
 from dialects.errors import CapacityError, ForgeError, NetlistError
-from dialects.expr import Expr
+from dialects.expr import Expr, scalars_of
 from dialects.netlist_text import line_of
 from dialects.syntax import AxesAttr, ExprAttr, LocalAttr, MapAttr, PointAttr
 from dialects.tensix import (
@@ -23,8 +23,10 @@ from dialects.tensix import (
     KernelOp,
     MulticastOp,
     ProgramOp,
+    ScalarsOp,
     SemaphoreOp,
 )
+from dialects.tensix_movement import ReadScalarsOp
 
 AXIS_PROPERTIES = ("start", "size", "stop")
 
@@ -48,6 +50,7 @@ class Names:
 
     op: ProgramOp
     axes: dict[str, Operation] = field(default_factory=dict)
+    scalars: dict[str, Operation] = field(default_factory=dict)
     buffers: dict[str, Operation] = field(default_factory=dict)
     multicasts: dict[str, Operation] = field(default_factory=dict)
     semaphores: dict[str, Operation] = field(default_factory=dict)
@@ -76,6 +79,7 @@ def read_names(op: ProgramOp) -> Names:
     names = Names(op)
     tables = {
         AxisOp: ("axis", names.axes),
+        ScalarsOp: ("scalars", names.scalars),
         CircularBufferOp: ("circular buffer", names.buffers),
         MulticastOp: ("multicast", names.multicasts),
         SemaphoreOp: ("semaphore", names.semaphores),
@@ -114,6 +118,7 @@ def check_names(op: ProgramOp, chip: Chip) -> list[ForgeError]:
         *_parameters(names),
         *_grid(names, chip),
         *_processors(names),
+        *(f for s in names.scalars.values() for f in _scalars(names, s)),
         *(f for b in names.buffers.values() for f in _buffer(names, b)),
         *(f for m in names.multicasts.values() for f in _multicast(names, m)),
         *(f for k in names.kernels.values() for f in _kernel(names, k)),
@@ -178,6 +183,19 @@ def _missing(
     )
 
 
+def _scalars(names: Names, op: Operation) -> Iterator[ForgeError]:
+    assert isinstance(op, ScalarsOp)
+    if op.operand.data not in names.parameters:
+        known = [f"%{name}" for name in names.parameters]
+        yield _missing(names, op, "a parameter", str(op.operand), known)
+    if op.sym_name.data in names.axes:
+        yield fault(
+            op,
+            f"'{op.sym_name}' of {names.program} is both an axis and scalars",
+            advice="rename one of them",
+        )
+
+
 def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
     assert isinstance(op, CircularBufferOp)
     for entry in op.block.data:
@@ -216,7 +234,11 @@ def _map(
 
 
 def _expression(names: Names, op: Operation, expr: Expr) -> Iterator[ForgeError]:
-    for name in sorted(expr.names() - names.in_expressions):
+    wanted = scalars_of(expr)
+    for name in sorted(wanted - set(names.scalars)):
+        known = list(names.scalars)
+        yield _missing(names, op, "a name of scalars", f"'{name}'", known)
+    for name in sorted(expr.names() - wanted - names.in_expressions):
         known = ["x", "y", *names.axes, "and `.start`, `.size`, `.stop` of an axis"]
         yield _missing(names, op, "an axis or a coordinate", f"'{name}'", known)
 
@@ -231,13 +253,34 @@ def _multicast(names: Names, op: Operation) -> Iterator[ForgeError]:
 
 
 def _kernel(names: Names, kernel: Operation) -> Iterator[ForgeError]:
+    ready: set[str] = set()
     for op in kernel.walk():
         if op is kernel:
             continue
+        if isinstance(op, ReadScalarsOp):
+            ready.add(op.scalars.data)
+            if op.scalars.data not in names.scalars:
+                known = list(names.scalars)
+                what = f"'{op.scalars}'"
+                yield _missing(names, op, "a name of scalars", what, known)
+        yield from _unread(names, op, ready)
         if isinstance(op, ForOp) and op.axis.data not in names.axes:
             yield _missing(names, op, "an axis", f"'{op.axis}'", names.axes)
         for name, attr in op.properties.items():
             yield from _property(names, op, name, attr)
+
+
+def _unread(names: Names, op: Operation, ready: set[str]) -> Iterator[ForgeError]:
+    """Scalars that a kernel uses before it has read them."""
+    expressions = [a.data for a in op.properties.values() if isinstance(a, ExprAttr)]
+    used = frozenset[str]().union(*map(scalars_of, expressions))
+    for name in sorted(used & set(names.scalars) - ready):
+        ready.add(name)
+        yield fault(
+            op,
+            f"'{name}' is used before this kernel of {names.program} has read it",
+            advice=f"write `read_scalars {name}` at the kernel's beginning",
+        )
 
 
 def _property(

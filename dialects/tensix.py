@@ -128,6 +128,21 @@ class RunOp(IRDLOperation):
 
 
 @irdl_op_definition
+class EntryOp(IRDLOperation):
+    """A sequence of runs that the host starts as one: `prefill_128`, `decode`.
+
+    Buffers of role `cache` keep what one entry wrote for the next; all weights and
+    programs are shared. Runs outside of any entry are the entry `main`.
+    """
+
+    name = "tensix.entry"
+    sym_name = prop_def(GlobalAttr)
+    body = region_def("single_block")
+    traits = traits_def(NoTerminator())
+    assembly_format = "$sym_name attr-dict-with-keyword $body"
+
+
+@irdl_op_definition
 class HostOp(IRDLOperation):
     """A step that the chip cannot do and the host does: visible, and counted."""
 
@@ -166,7 +181,8 @@ class AxisOp(IRDLOperation):
 
     `over x 8` gives each of 8 columns an equal run of `part` tiles, a multiple of
     `unit`; `over xy 18 stride 2` counts cores row by row and takes digit
-    `(core floordiv 2) mod 18`. `block` is what one step of `for` covers.
+    `(core floordiv 2) mod 18`. `block` is what one step of `for` covers. `dealt`
+    gives each core one block after another in turn, instead of a run of its own.
     """
 
     name = "tensix.axis"
@@ -177,9 +193,10 @@ class AxisOp(IRDLOperation):
     stride = opt_prop_def(ExprAttr)
     unit = opt_prop_def(ExprAttr)
     block = opt_prop_def(ExprAttr)
+    dealt = opt_prop_def(UnitAttr)
     assembly_format = (
         "$sym_name $extent (`over` $over^ $cores)? (`stride` $stride^)? "
-        "(`unit` $unit^)? (`block` $block^)? attr-dict"
+        "(`unit` $unit^)? (`block` $block^)? (`dealt` $dealt^)? attr-dict"
     )
 
     def verify_(self) -> None:
@@ -191,6 +208,29 @@ class AxisOp(IRDLOperation):
                 )
         if self.over is not None:
             _one_of("spread", self.over.data, SPREADS)
+
+
+@irdl_op_definition
+class ScalarsOp(IRDLOperation):
+    """Run-time scalars: the elements of an integer operand, within a range.
+
+    `scalars pos of %positions from 0 to 2047`: `pos[u]` may then stand in bounds,
+    guards and maps; kernels read them first (`read_scalars pos`). Both ends belong to
+    the range; checks hold for all of it.
+    """
+
+    name = "tensix.scalars"
+    sym_name = prop_def(WordAttr)
+    operand = prop_def(LocalAttr)
+    low = prop_def(ExprAttr)
+    high = prop_def(ExprAttr)
+    assembly_format = "$sym_name `of` $operand `from` $low `to` $high attr-dict"
+
+    def verify_(self) -> None:
+        if self.low.value > self.high.value:
+            raise VerifyException(
+                f"scalars {self.sym_name}: the range {self.low} to {self.high} is empty"
+            )
 
 
 @irdl_op_definition
@@ -330,8 +370,10 @@ Tensix = Dialect(
         BufferOp,
         RunOp,
         HostOp,
+        EntryOp,
         ProgramOp,
         AxisOp,
+        ScalarsOp,
         CircularBufferOp,
         SemaphoreOp,
         MulticastOp,

@@ -213,6 +213,13 @@ class SfpuScalarOp(IRDLOperation):
     assembly_format = "$dst $axes `,` $scalar attr-dict"
 
 
+@irdl_op_definition
+class FillTileOp(SfpuScalarOp):
+    """Vector unit: fill a block of Dst with a number."""
+
+    name = "tensix.fill_tile"
+
+
 class SfpuBinaryOp(IRDLOperation):
     """Base: a function of the vector unit of two blocks of Dst, into the first."""
 
@@ -260,6 +267,7 @@ OPERATIONS = [
     ReduceTilesOp,
     TilizeBlockOp,
     PackTilesOp,
+    FillTileOp,
     *UNARY_OPS.values(),
     *SCALAR_OPS.values(),
     *BINARY_OPS.values(),

@@ -89,6 +89,36 @@ class WriteOp(IRDLOperation):
 
 
 @irdl_op_definition
+class WriteRowsOp(IRDLOperation):
+    """Start writing one row of each tile of the block into the operand.
+
+    `row r to s`: row `r` of the tile goes to row `s` of the operand, counted from the
+    tile that the map names (`s` may lie in a later tile below it). Both may hold
+    run-time scalars. Block floats share exponents and have no rows of their own.
+    """
+
+    name = "tensix.noc_async_write_rows"
+    buffer = prop_def(LocalAttr)
+    row = prop_def(ExprAttr)
+    target = prop_def(ExprAttr)
+    noc = opt_prop_def(ExprAttr)
+    assembly_format = "$buffer `row` $row `to` $target (`noc` $noc^)? attr-dict"
+
+
+@irdl_op_definition
+class ReadScalarsOp(IRDLOperation):
+    """Read run-time scalars: the kernel may use them in expressions from here on.
+
+    On a data-movement processor a read from the operand and its barrier; the compute
+    processors get the words when that read is done.
+    """
+
+    name = "tensix.read_scalars"
+    scalars = prop_def(WordAttr)
+    assembly_format = "$scalars attr-dict"
+
+
+@irdl_op_definition
 class WriteBarrierOp(IRDLOperation):
     """Wait until all writes that this kernel has started are acknowledged."""
 
@@ -186,6 +216,8 @@ class FillOp(IRDLOperation):
     row, else 0; the block's axes are then (row, column). `pad v`: v behind the
     operand's true extent, the rest stays. `columns v inside u extent n`: u, but v
     from column n of the last tile on; the last axis of the block counts columns.
+    `columns v inside u to n`: v from column n of the axis on; n may hold run-time
+    scalars.
     """
 
     name = "tensix.fill"
@@ -194,8 +226,10 @@ class FillOp(IRDLOperation):
     value = prop_def(NumberAttr)
     inside = opt_prop_def(NumberAttr)
     extent = opt_prop_def(ExprAttr)
+    limit = opt_prop_def(ExprAttr)
     assembly_format = (
-        "$buffer $pattern $value (`inside` $inside^)? (`extent` $extent^)? attr-dict"
+        "$buffer $pattern $value (`inside` $inside^)? (`extent` $extent^)? "
+        "(`to` $limit^)? attr-dict"
     )
 
     def verify_(self) -> None:
@@ -203,9 +237,13 @@ class FillOp(IRDLOperation):
             raise VerifyException(
                 f"fill pattern '{self.pattern}' is not one of {', '.join(FILLS)}"
             )
-        stated = (self.inside is not None, self.extent is not None)
-        if stated != (self.pattern.data == "columns",) * 2:
-            raise VerifyException("`inside` and `extent` belong to the pattern columns")
+        ends = (self.extent is not None) + (self.limit is not None)
+        if (self.inside is not None, ends) != (
+            (True, 1) if self.pattern.data == "columns" else (False, 0)
+        ):
+            raise VerifyException(
+                "`inside` and one of `extent` and `to` belong to the pattern columns"
+            )
 
 
 OPERATIONS = [
@@ -217,6 +255,8 @@ OPERATIONS = [
     ReadRowsOp,
     ReadBarrierOp,
     WriteOp,
+    WriteRowsOp,
+    ReadScalarsOp,
     WriteBarrierOp,
     SendOp,
     ReceiveOp,

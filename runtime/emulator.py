@@ -10,21 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
+from dialects.bindings import MAIN
 from dialects.chip import Chip, load_chip
 from dialects.errors import ForgeError, NetlistError
+from dialects.expr import Environment, Value
 from dialects.formats import TILE_EDGE, DataFormat
 from dialects.program import ProgramFacts, Tensor, tensor_of
 from dialects.recipe import evaluate, parse_recipe, substitute
-from dialects.tensix import BufferOp, NetlistOp, ProgramOp, RunOp
+from dialects.tensix import BufferOp, EntryOp, NetlistOp, ProgramOp, RunOp
 from runtime.arithmetic.formats import quantize_host
 from runtime.expand import expand_program
 from runtime.launch import Launch
 from runtime.numerics import require_numerics
 from runtime.replay import Prepared, prepare
 from runtime.sheets import ConstantSheet
+
+Scalars: TypeAlias = Mapping[str, np.ndarray]
+"""Whole numbers by the name of the buffer that holds them."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,54 @@ class Machine:
         self.chip: Chip = load_chip(netlist.chip.data)
         self.buffers: dict[str, BoundBuffer] = {}
         self.programs: dict[str, ProgramFacts] = {}
-        self.runs: list[Run] = []
-        self._launches: dict[tuple[str, tuple[Tensor, ...]], Launch] = {}
+        self.entries: dict[str, list[Run]] = {}
+        self._launches: dict[object, Launch] = {}
         for op in netlist.body.block.ops:
             if isinstance(op, BufferOp):
                 self._add_buffer(op)
             elif isinstance(op, ProgramOp):
                 self.programs[op.sym_name.data] = ProgramFacts(op, self.chip)
             elif isinstance(op, RunOp):
-                self._add_run(op)
+                self._add_run(op, MAIN)
+            elif isinstance(op, EntryOp):
+                self.entries.setdefault(op.sym_name.data, [])
+                for run in op.body.block.ops:
+                    if isinstance(run, RunOp):
+                        self._add_run(run, op.sym_name.data)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of all entries, in the order of the text."""
+        return [run for runs in self.entries.values() for run in runs]
+
+    def entry(self, name: str | None) -> list[Run]:
+        """The runs of an entry, of the only one by default.
+
+        Raises `NetlistError` for a name that there is not, or where none is given and
+        there are several.
+        """
+        if name is None and len(self.entries) == 1:
+            return next(iter(self.entries.values()))
+        if name is None or name not in self.entries:
+            raise NetlistError(
+                "the netlist has several entries"
+                if name is None
+                else f"the netlist has no entry '{name}'",
+                advice=f"name one of {', '.join(self.entries)}",
+            )
+        return self.entries[name]
+
+    def inputs(self, entry: str | None = None) -> list[BoundBuffer]:
+        """The buffers that the host writes before it starts an entry."""
+        return self._bound_with_role(entry, "input")
+
+    def outputs(self, entry: str | None = None) -> list[BoundBuffer]:
+        """The buffers that the host reads after an entry."""
+        return self._bound_with_role(entry, "output")
+
+    def _bound_with_role(self, entry: str | None, role: str) -> list[BoundBuffer]:
+        bound = {name for run in self.entry(entry) for name in run.buffers}
+        return [b for b in self.buffers_with_role(role) if b.name in bound]
 
     def _add_buffer(self, op: BufferOp) -> None:
         count = 1 if op.last is None else op.last.value + 1
@@ -73,7 +118,7 @@ class Machine:
             own = None if recipe is None else str(substitute(recipe, instance))
             self.buffers[name] = BoundBuffer(name, tensor_of(op), role, own, instance)
 
-    def _add_run(self, op: RunOp) -> None:
+    def _add_run(self, op: RunOp, entry: str) -> None:
         name = op.program.data
         if name not in self.programs:
             raise NetlistError(
@@ -86,18 +131,45 @@ class Machine:
                     f"@{buffer} is bound by a run of @{name}, but not declared",
                     advice="declare the buffer, or bind one that there is",
                 )
-        self.runs.append(Run(name, op.buffers.data))
+        self.entries.setdefault(entry, []).append(Run(name, op.buffers.data))
 
     def tensors(self, run: Run) -> tuple[Tensor, ...]:
         """The tensors that a run binds, in the order of the parameters."""
         return tuple(self.buffers[name].tensor for name in run.buffers)
 
-    def launch(self, run: Run) -> Launch:
+    def scalars(self, run: Run, values: Scalars | None = None) -> Environment:
+        """The run-time scalars of a run's program by name.
+
+        `values` gives the elements of buffers; where it does not, scalars are at the
+        upper ends of their ranges. Raises `ForgeError` for a value outside.
+        """
+        facts = self.programs[run.program]
+        found: dict[str, Value] = dict(facts.scalar_ends()[-1])
+        operands = [name for _, name in facts.parameters]
+        for scalars in facts.scalars.values():
+            buffer = run.buffers[operands.index(scalars.operand)]
+            if values is None or buffer not in values:
+                continue
+            given = values[buffer]
+            if (
+                given.size
+                and not scalars.low <= given.min() <= given.max() <= scalars.high
+            ):
+                raise ForgeError(
+                    f"@{buffer} holds a value outside of its range",
+                    limit=f"{scalars.low} to {scalars.high}",
+                    value=f"{given.min()} to {given.max()}",
+                )
+            found[scalars.name] = given.reshape(-1)
+        return found
+
+    def launch(self, run: Run, scalars: Environment | None = None) -> Launch:
         """The expanded program of a run; runs alike share one."""
-        key = (run.program, self.tensors(run))
+        facts = self.programs[run.program]
+        given = self.scalars(run) if scalars is None else scalars
+        key = (run.program, self.tensors(run), facts.control_key(given))
         if key not in self._launches:
-            facts = self.programs[run.program]
-            self._launches[key] = expand_program(facts, key[1])
+            self._launches[key] = expand_program(facts, key[1], scalars=given)
         return self._launches[key]
 
     def buffers_with_role(self, role: str) -> list[BoundBuffer]:
@@ -123,36 +195,47 @@ class Emulator:
         self.parameters = parameters
         self.numerics = require_numerics(numerics)
         self.sheets: dict[str, np.ndarray | ConstantSheet] = {}
+        self.integers: dict[str, np.ndarray] = {}
         self._prepared: dict[object, Prepared] = {}
 
     def prepare(self) -> None:
         """Trace and merge every program, make all weights. Done at most once."""
         for run in self.machine.runs:
             bound = self._bound(run)
-            self._program(run).warm(bound)
+            self._program(run, self.machine.scalars(run)).warm(bound)
             if self.numerics != "fast":
                 _ = [s.array for s in bound if isinstance(s, ConstantSheet)]
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Compute all outputs, by buffer name, in the shapes of their buffers."""
-        self.upload(inputs)
-        for run in self.machine.runs:
+    def run(
+        self, inputs: Mapping[str, np.ndarray], entry: str | None = None
+    ) -> dict[str, np.ndarray]:
+        """Compute an entry's outputs, by buffer name, in the shapes of their buffers.
+
+        Caches keep what was written to them. Without a name it is the only entry.
+        """
+        self.upload(inputs, entry)
+        for run in self.machine.entry(entry):
             self.step(run)
         return {
             buffer.name: self.read(buffer.name)
-            for buffer in self.machine.buffers_with_role("output")
+            for buffer in self.machine.outputs(entry)
         }
 
-    def upload(self, inputs: Mapping[str, np.ndarray]) -> None:
+    def upload(
+        self, inputs: Mapping[str, np.ndarray], entry: str | None = None
+    ) -> None:
         """Write the inputs, by buffer name. Raises `ForgeError` if one is missing."""
-        for buffer in self.machine.buffers_with_role("input"):
+        for buffer in self.machine.inputs(entry):
             if buffer.name not in inputs:
                 raise ForgeError(f"input @{buffer.name} is missing")
             self._write(buffer, inputs[buffer.name])
+            if buffer.tensor.data_format.is_integer:
+                self.integers[buffer.name] = np.asarray(inputs[buffer.name], np.int64)
 
     def step(self, run: Run) -> None:
         """Execute one run on the buffers as they are."""
-        self._program(run)(self._bound(run))
+        scalars = self.machine.scalars(run, self.integers)
+        self._program(run, scalars)(self._bound(run), scalars)
 
     def _bound(self, run: Run) -> list[np.ndarray | ConstantSheet]:
         return [self._sheet(name) for name in run.buffers]
@@ -177,7 +260,8 @@ class Emulator:
             sheets[name] if name in sheets else self._sheet(name)
             for name in run.buffers
         ]
-        self._program(run)(bound)
+        scalars = self.machine.scalars(run, self.integers)
+        self._program(run, scalars)(bound, scalars)
         return sheets
 
     def read(self, name: str) -> np.ndarray:
@@ -194,15 +278,16 @@ class Emulator:
         stacked = sheet.reshape(-1, _padded(rows), sheet.shape[1])
         return stacked[:, :rows, :columns].reshape(*leading, rows, columns).copy()
 
-    def _program(self, run: Run) -> Prepared:
+    def _program(self, run: Run, scalars: Environment) -> Prepared:
         constants = frozenset(
             place
             for place, name in enumerate(run.buffers)
             if self.machine.buffers[name].recipe is not None
         )
-        key = (run.program, self.machine.tensors(run), constants)
+        control = self.machine.programs[run.program].control_key(scalars)
+        key = (run.program, self.machine.tensors(run), constants, control)
         if key not in self._prepared:
-            launch = self.machine.launch(run)
+            launch = self.machine.launch(run, scalars)
             self._prepared[key] = prepare(launch, self.numerics, constants=constants)
         return self._prepared[key]
 

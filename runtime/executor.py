@@ -19,6 +19,7 @@ from runtime.semantics import (
     TILE,
     fill_tile,
     is_lossless_copy,
+    limit_tile,
     matmul,
     reduce_tiles,
     sfpu,
@@ -73,7 +74,22 @@ class _Tiles:
         for tile, value in zip(tiles, self._get(values), strict=True):
             self._place(parameter, tile)[:] = value
 
+    def store_rows(self, i: ins.WriteRows, values: np.ndarray) -> None:
+        scalars = self.launch.scalars
+        row = int(i.row.evaluate(scalars)) % TILE
+        below, inside = divmod(int(i.target.evaluate(scalars)), TILE)
+        width = self.launch.tensors[i.parameter].tile_columns
+        for tile, value in zip(i.tiles, self._get(values), strict=True):
+            self._place(i.parameter, int(tile) + below * width)[inside] = value[row]
+
+    def dst_constant(self, i: ins.SfpuFill) -> np.ndarray:
+        tile = np.full((TILE, TILE), i.value, np.float32)
+        return self._add(self._to_dst(np.repeat(tile[None], i.count, axis=0)))
+
     def constant(self, i: ins.Fill, old: np.ndarray) -> np.ndarray:
+        if i.limit is not None:
+            limit = int(i.limit.evaluate(self.launch.scalars))
+            return self._add([limit_tile(i, int(c), limit) for c in i.columns])
         return self._add(
             [
                 fill_tile(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dialects.chip import Core
+from dialects.expr import Environment
 from dialects.program import ProgramFacts, Tensor
 from runtime.expand_compute import COMPUTE
 from runtime.expand_movement import MOVEMENT
@@ -21,10 +22,15 @@ def expand_program(
     tensors: Sequence[Tensor],
     *,
     cores: Sequence[Core] | None = None,
+    scalars: Environment | None = None,
 ) -> Launch:
     """Expand a program, bound to tensors, for all its active cores or some of them.
 
-    Raises `NetlistError` with the line where a name, a map or a block makes no sense.
+    `scalars` are the values of run-time scalars by name, arrays of whole numbers; they
+    are at the upper ends of their ranges where none are given. Raises `NetlistError`
+    with the line where a name, a map or a block makes no sense.
     """
     wanted = facts.cores if cores is None else cores
-    return Expander(facts, tensors, {**MOVEMENT, **COMPUTE}).launch(wanted)
+    given = facts.scalar_ends()[-1] if scalars is None else scalars
+    builders = {**MOVEMENT, **COMPUTE}
+    return Expander(facts, tensors, builders, given).launch(wanted)

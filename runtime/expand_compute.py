@@ -169,6 +169,15 @@ def _unary(function: str) -> Callable[..., Step]:
     return build
 
 
+def _fill(expander: Expander, op: compute.FillTileOp, site: int) -> Step:
+    def run(walk: Walk) -> None:
+        count = _count(walk, op.axes.data)
+        if count:
+            walk.out.append(ins.SfpuFill(site, op.dst.data, count, op.scalar.data))
+
+    return run
+
+
 def _dst_binary(function: str) -> Callable[..., Step]:
     def build(expander: Expander, op: compute.SfpuBinaryOp, site: int) -> Step:
         def run(walk: Walk) -> None:
@@ -203,6 +212,7 @@ COMPUTE: dict[type, Builder] = {
     compute.ReduceTilesOp: _reduce,
     compute.TilizeBlockOp: _tilize,
     compute.PackTilesOp: _pack,
+    compute.FillTileOp: _fill,
     **{op: _unary(name) for name, op in compute.UNARY_OPS.items()},
     **{op: _unary(name) for name, op in compute.SCALAR_OPS.items()},
     **{op: _dst_binary(name) for name, op in compute.BINARY_OPS.items()},

@@ -57,6 +57,32 @@ def _transfer(kind: type) -> Callable[..., Step]:
     return build
 
 
+def _write_rows(expander: Expander, op: movement.WriteRowsOp, site: int) -> Step:
+    buffer = expander.buffer(op.buffer)
+    parameter = expander.operand(buffer)
+    stated = None if op.noc is None else op.noc.value
+
+    def run(walk: Walk) -> None:
+        tiles = expander.tiles(walk, buffer)
+        if not tiles.size:
+            return
+        slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
+        row = expander.deferred(walk, op.row.data)
+        target = expander.deferred(walk, op.target.data)
+        noc = walk.noc if stated is None else stated
+        walk.out.append(
+            ins.WriteRows(site, buffer.index, slots, parameter, tiles, row, target, noc)
+        )
+
+    return run
+
+
+def _read_scalars(expander: Expander, op: movement.ReadScalarsOp, site: int) -> Step:
+    operand = expander.facts.scalars[op.scalars.data].operand
+    parameter = expander.parameter_index[operand]
+    return lambda walk: walk.out.append(ins.ReadScalars(site, parameter, walk.noc))
+
+
 def _read_rows(expander: Expander, op: movement.ReadRowsOp, site: int) -> Step:
     buffer = expander.buffer(op.buffer)
     parameter = expander.operand(buffer)
@@ -94,8 +120,11 @@ def _fill(expander: Expander, op: movement.FillOp, site: int) -> Step:
             rows, columns = (expander.index(walk, buffer, e) for e in buffer.map)
             return rows, columns, (shape[-2], shape[-1])
         if pattern == "columns":
-            assert op.extent is not None
             axis = buffer.axes[-1]
+            if op.limit is not None:
+                columns = expander.index(walk, buffer, Name(axis))
+                return np.zeros_like(columns), columns, (0, 0)
+            assert op.extent is not None
             last = expander.facts.axes[axis].extent - 1
             ends = (expander.index(walk, buffer, Name(axis)) == last).astype(np.int64)
             return ends, np.zeros_like(ends), (0, op.extent.value)
@@ -110,6 +139,9 @@ def _fill(expander: Expander, op: movement.FillOp, site: int) -> Step:
     def run(walk: Walk) -> None:
         slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
         rows, columns, extent = coordinates(walk)
+        limit = None
+        if op.limit is not None:
+            limit = expander.deferred(walk, op.limit.data)
         walk.out.append(
             ins.Fill(
                 site,
@@ -121,6 +153,7 @@ def _fill(expander: Expander, op: movement.FillOp, site: int) -> Step:
                 columns.reshape(-1),
                 extent,
                 0.0 if op.inside is None else op.inside.data,
+                limit,
             )
         )
 
@@ -256,6 +289,8 @@ MOVEMENT: dict[type, Builder] = {
     movement.PopFrontOp: _pages(ins.PopFront, False),
     movement.ReadOp: _transfer(ins.Read),
     movement.WriteOp: _transfer(ins.Write),
+    movement.WriteRowsOp: _write_rows,
+    movement.ReadScalarsOp: _read_scalars,
     movement.ReadRowsOp: _read_rows,
     movement.ReadBarrierOp: _bare(ins.ReadBarrier),
     movement.WriteBarrierOp: _bare(ins.WriteBarrier),

@@ -17,7 +17,7 @@ from xdsl.ir import Block, Operation
 
 from dialects.chip import Core
 from dialects.errors import NetlistError
-from dialects.expr import Expr, Value
+from dialects.expr import Const, Environment, Expr, Value, substitute
 from dialects.netlist_text import line_of
 from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Tensor
 from dialects.syntax import LocalAttr
@@ -57,7 +57,9 @@ class Expander:
         facts: ProgramFacts,
         tensors: Sequence[Tensor],
         builders: Mapping[type, Builder],
+        scalars: Environment,
     ):
+        self.scalars = scalars
         if len(tensors) != len(facts.parameters):
             raise NetlistError(
                 f"program @{facts.name} has {len(facts.parameters)} parameters, "
@@ -94,6 +96,7 @@ class Expander:
             tuple(self.semaphores),
             streams,
             self.sites,
+            self.scalars,
         )
 
     def _buffer_facts(self, buffer: CircularBuffer) -> CircularBufferFacts:
@@ -108,7 +111,7 @@ class Expander:
 
     def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:
         noc = None if op.noc is None else op.noc.value
-        walk = Walk(core, {"x": core.x, "y": core.y}, {}, noc or 0)
+        walk = Walk(core, {**self.scalars, "x": core.x, "y": core.y}, {}, noc or 0)
         for axis, current in self.facts.ranges_on(core).items():
             walk.enter(axis, current)
         steps(walk)
@@ -160,14 +163,9 @@ class Expander:
 
         def run(walk: Walk) -> None:
             outer = walk.ranges[axis]
-            stop, bound = outer.start + outer.size, outer.bound
-            if limit is not None:
-                to = int(limit.evaluate(walk.env))
-                stop, bound = min(stop, to), min(bound, to - outer.start)
-            for offset in range(0, bound, by):
-                start = outer.start + offset
-                size = max(0, min(by, stop - start))
-                walk.enter(axis, Range(start, size, min(by, outer.bound)))
+            to = None if limit is None else int(limit.evaluate(walk.env))
+            for step in outer.steps(by, to):
+                walk.enter(axis, step)
                 body(walk)
             walk.enter(axis, outer)
 
@@ -283,6 +281,15 @@ class Expander:
                 "a coordinate or a scalar"
             ) from None
         return np.broadcast_to(np.asarray(value), shape)
+
+    def deferred(self, walk: Walk, expr: Expr) -> Expr:
+        """An expression with all names resolved but run-time scalars."""
+        known: dict[str, Expr] = {
+            name: Const(value)
+            for name in expr.names()
+            if isinstance(value := walk.env.get(name), int) and name not in self.scalars
+        }
+        return substitute(expr, known)
 
     def operand(self, buffer: CircularBuffer) -> int:
         """The parameter number of a buffer's operand."""

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from dialects.chip import Core
+from dialects.expr import Expr
 
 Slots: TypeAlias = np.ndarray
 """Page offsets, int64."""
@@ -108,6 +109,31 @@ class Write(Instruction):
 
 
 @dataclass(slots=True)
+class WriteRows(Instruction):
+    """Start writing row `row` of each slot's tile into an operand.
+
+    It goes to row `target`, counted from the tile's in `tiles`; both are expressions
+    over run-time scalars. Two transactions for each tile: a face row is one piece.
+    """
+
+    cb: int
+    slots: Slots
+    parameter: int
+    tiles: np.ndarray
+    row: Expr
+    target: Expr
+    noc: int
+
+
+@dataclass(slots=True)
+class ReadScalars(Instruction):
+    """Read the run-time scalars that lie in an operand, and wait for them."""
+
+    parameter: int
+    noc: int
+
+
+@dataclass(slots=True)
 class WriteBarrier(Instruction):
     """Wait until all writes of this kernel are acknowledged."""
 
@@ -119,7 +145,9 @@ class Fill(Instruction):
     `rows` and `columns` are the tile coordinates of each slot: for `causal` of the
     query and key tile, for `pad` in the operand; `extent` its true rows and columns.
     For `columns`, `rows` is 1 in the last tile of the axis and `extent` holds how many
-    columns of it are real; those, and all other tiles, get `inside`.
+    columns of it are real; those, and all other tiles, get `inside`. Where `limit` is
+    given instead, `columns` are the tiles' places along the axis, and columns below
+    the limit get `inside`.
     """
 
     cb: int
@@ -130,6 +158,7 @@ class Fill(Instruction):
     columns: np.ndarray
     extent: tuple[int, int]
     inside: float = 0.0
+    limit: Expr | None = None
 
 
 @dataclass(slots=True)
@@ -276,6 +305,15 @@ class SfpuUnary(Instruction):
     dst: int
     count: int
     scalar: float | None
+
+
+@dataclass(slots=True)
+class SfpuFill(Instruction):
+    """Dst[dst + i] = value everywhere, i < count."""
+
+    dst: int
+    count: int
+    value: float
 
 
 @dataclass(slots=True)

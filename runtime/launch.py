@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from xdsl.ir import Operation
 
 from dialects.chip import Core
+from dialects.expr import Environment
 from dialects.formats import DataFormat
 from dialects.program import ProgramFacts, Tensor
 from runtime.instructions import Instruction
@@ -38,7 +39,8 @@ class Launch:
     """A program with tensors bound to its parameters, expanded for all active cores.
 
     `circular_buffers` and `tensors` are indexed by the `cb` and `parameter` numbers of
-    the instructions, `semaphores` holds initial values, `sites` the operations.
+    the instructions, `semaphores` holds initial values, `sites` the operations,
+    `scalars` the run-time scalars for which bounds and guards were resolved.
     """
 
     facts: ProgramFacts
@@ -48,3 +50,4 @@ class Launch:
     semaphore_names: tuple[str, ...]
     streams: dict[Core, tuple[KernelStream, ...]]
     sites: list[Operation] = field(repr=False)
+    scalars: Environment = field(default_factory=dict)

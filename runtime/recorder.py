@@ -20,6 +20,14 @@ class Recorder(Protocol):
         """Tiles of an operand get new values."""
         ...
 
+    def store_rows(self, i: ins.WriteRows, values: np.ndarray) -> None:
+        """One row of each tile goes to a row of an operand."""
+        ...
+
+    def dst_constant(self, i: ins.SfpuFill) -> np.ndarray:
+        """Tiles of Dst that the vector unit fills."""
+        ...
+
     def constant(self, i: ins.Fill, old: np.ndarray) -> np.ndarray:
         """Tiles filled by a processor."""
         ...

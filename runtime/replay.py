@@ -14,11 +14,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from dialects.expr import Environment
 from dialects.formats import DstMode, Fidelity
+from runtime import instructions as ins
 from runtime.arithmetic.l1_accumulation import accumulate_l1
 from runtime.launch import Launch
 from runtime.numerics import Numerics, make_numerics
-from runtime.semantics import TILE
+from runtime.semantics import TILE, limit_tile
 from runtime.sheets import (
     ConstantSheet,
     Memory,
@@ -30,6 +32,7 @@ from runtime.sheets import (
 from runtime.trace import Group, Trace, trace_launch
 
 Step: TypeAlias = Callable[[Memory], None]
+RunTimeStep: TypeAlias = "Callable[[Memory, Environment], None]"
 
 
 @dataclass
@@ -41,12 +44,28 @@ class Prepared:
     num_parameters: int
     site_names: list[str]
     constant_operands: list[Operand]
+    before: list[RunTimeStep]
+    after: list[RunTimeStep]
+    launch_scalars: Environment
 
-    def __call__(self, parameters: Sequence[np.ndarray | ConstantSheet]) -> None:
-        """Compute; outputs are written into their sheets."""
+    def __call__(
+        self,
+        parameters: Sequence[np.ndarray | ConstantSheet],
+        scalars: Environment | None = None,
+    ) -> None:
+        """Compute; outputs are written into their sheets.
+
+        `scalars` are the run-time scalars by name; they may differ from those of the
+        launch where only fills and row writes depend on them.
+        """
         memory = [*parameters, *self.temporaries]
+        given = self.launch_scalars if scalars is None else scalars
+        for step in self.before:
+            step(memory, given)
         for step in self.steps:
             step(memory)
+        for step in self.after:
+            step(memory, given)
 
     def warm(self, parameters: Sequence[np.ndarray | ConstantSheet]) -> None:
         """Pack the constants that products read, so that the first call is quick."""
@@ -103,9 +122,43 @@ class _Merger:
             self.num_parameters,
             self.names,
             self.constant_operands,
+            self._limit_fills(),
+            [self._row_store(i, numbers) for i, numbers in self.trace.row_stores],
+            self.launch.scalars,
         )
 
+    def _limit_fills(self) -> list[RunTimeStep]:
+        """Tiles that run-time scalars decide are filled before anything else."""
+        return [
+            _limit_fill(i, column, self.limit_sheet, place)
+            for place, (i, column) in enumerate(self.trace.limits.values())
+        ]
+
+    def _row_store(self, i: ins.WriteRows, numbers: np.ndarray) -> RunTimeStep:
+        width = self.launch.tensors[i.parameter].tile_columns
+        rows, columns = np.divmod(i.tiles, width)
+        same = self.places.same[numbers]
+        sheets = self.places.sheet[same]
+        at_row, at_column = self.places.row[same], self.places.column[same]
+        cells = list(zip(rows, columns, sheets, at_row, at_column, strict=True))
+
+        def step(memory: Memory, scalars: Environment) -> None:
+            row = int(i.row.evaluate(scalars)) % TILE
+            target = int(i.target.evaluate(scalars))
+            for to_row, to_column, sheet, own_row, own_column in cells:
+                source = memory[sheet][own_row * TILE + row]
+                piece = source[own_column * TILE : (own_column + 1) * TILE]
+                place = memory[i.parameter][to_row * TILE + target]
+                place[to_column * TILE : (to_column + 1) * TILE] = piece
+
+        return step
+
     def _place_constants(self) -> None:
+        self.limit_sheet = self._sheet(max(len(self.trace.limits), 1), 1)
+        if self.trace.limits:
+            self.places.put(
+                np.array(list(self.trace.limits))[:, None], self.limit_sheet
+            )
         if not self.trace.constants:
             return
         numbers = np.array(list(self.trace.constants))
@@ -439,6 +492,18 @@ class _Merger:
             tiles[rows, :, columns] = part(memory).reshape(-1, TILE, TILE)
 
         self.steps.append(store_part)
+
+
+def _limit_fill(i: ins.Fill, column: int, sheet: int, place: int) -> RunTimeStep:
+    limit = i.limit
+    assert limit is not None
+    where = slice(place * TILE, (place + 1) * TILE)
+
+    def step(memory: Memory, scalars: Environment) -> None:
+        end = int(limit.evaluate(scalars))
+        memory[sheet][where] = limit_tile(i, column, end)
+
+    return step
 
 
 def _gemm(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dialects.formats import DataFormat, DstMode, Fidelity
+from runtime import instructions as ins
 from runtime.arithmetic.formats import (
     fidelity_operands,
     store_from_sfpu,
@@ -138,6 +139,13 @@ def reduce_tiles(
     else:
         out[:, 0, 0] = reduced
     return out
+
+
+def limit_tile(i: ins.Fill, column: int, limit: int) -> np.ndarray:
+    """The tile at a place along an axis: `inside` below the limit, then `value`."""
+    columns = np.arange(TILE) + column * TILE
+    row = np.where(columns < limit, np.float32(i.inside), np.float32(i.value))
+    return np.broadcast_to(row, (TILE, TILE))
 
 
 def fill_tile(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dialects.errors import NetlistError
+from dialects.errors import HazardError, NetlistError
 from dialects.formats import DataFormat, DstMode
 from dialects.netlist_text import line_of
 from runtime import instructions as ins
@@ -62,6 +62,8 @@ class Trace:
     Tile numbers below `num_leaves` are tiles of the parameters as they were before:
     `leaf_base[p] + tile`. `constants` maps numbers to tiles that a processor filled.
     `stores[p]` gives for each tile of parameter p the number of its last value.
+    `limits` maps numbers to tiles that run-time scalars decide (and their places along
+    the axis), `row_stores` lists rows of tiles that go where run-time scalars say.
     """
 
     launch: Launch
@@ -71,6 +73,8 @@ class Trace:
     num_tiles: int
     constants: dict[int, np.ndarray]
     stores: dict[int, np.ndarray]
+    limits: dict[int, tuple[ins.Fill, int]]
+    row_stores: list[tuple[ins.WriteRows, np.ndarray]]
 
 
 def trace_launch(launch: Launch) -> Trace:
@@ -103,6 +107,8 @@ class _Recorder:
         self.constants: dict[int, np.ndarray] = {}
         self.constant_numbers: dict[tuple[Any, ...], int] = {}
         self.open: dict[int, _Accumulation] = {}
+        self.limits: dict[int, tuple[ins.Fill, int]] = {}
+        self.row_stores: list[tuple[ins.WriteRows, np.ndarray]] = []
 
     def finish(self) -> Trace:
         """Close open sums and order the groups."""
@@ -117,6 +123,8 @@ class _Recorder:
             self.count,
             self.constants,
             stores,
+            self.limits,
+            self.row_stores,
         )
 
     # -- numbers and groups ----------------------------------------------------
@@ -225,13 +233,42 @@ class _Recorder:
     # -- the walker's questions --------------------------------------------------
 
     def leaf(self, parameter: int, tiles: np.ndarray) -> np.ndarray:
+        for i, _ in self.row_stores:
+            if i.parameter == parameter:
+                raise HazardError(
+                    f"%{self.launch.facts.parameters[parameter][1]} is read after rows "
+                    f"of it were written in @{self.launch.facts.name}",
+                    advice="read it in another program, which the next run starts",
+                    location=line_of(self.launch.sites[i.site]),
+                )
         return self.current[parameter][tiles]
 
     def store(self, parameter: int, tiles: np.ndarray, values: np.ndarray) -> None:
         self.current[parameter][tiles] = values
         self.stored.add(parameter)
 
+    def store_rows(self, i: ins.WriteRows, values: np.ndarray) -> None:
+        self.row_stores.append((i, values))
+
+    def dst_constant(self, i: ins.SfpuFill) -> np.ndarray:
+        key = ("value", i.value, 0.0, (0, 0), 0)
+        if key not in self.constant_numbers:
+            number = int(self._new(1)[0])
+            self.constant_numbers[key] = number
+            self.constants[number] = np.full((32, 32), i.value, np.float32)
+        return np.full(i.count, self.constant_numbers[key])
+
+    def _limit(self, i: ins.Fill, column: int) -> int:
+        key = ("limit", i.value, i.inside, (column, 0), i.limit)
+        if key not in self.constant_numbers:
+            number = int(self._new(1)[0])
+            self.constant_numbers[key] = number
+            self.limits[number] = (i, column)
+        return self.constant_numbers[key]
+
     def constant(self, i: ins.Fill, old: np.ndarray) -> np.ndarray:
+        if i.limit is not None:
+            return np.array([self._limit(i, int(column)) for column in i.columns])
         if i.pattern == "pad":
             place = np.stack([i.rows, i.columns], axis=1)
             inside = ((i.rows + 1) * 32 <= i.extent[0]) & (

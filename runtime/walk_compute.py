@@ -114,6 +114,11 @@ class ComputeWalk(WalkState):
         thread.state.dst[place] = self.recorder.unary(i, values)
         return True
 
+    def _sfpu_fill(self, thread: Thread, i: ins.SfpuFill) -> bool:
+        place = self._dst(thread, i.dst, i.count)
+        thread.state.dst[place] = self.recorder.dst_constant(i)
+        return True
+
     def _sfpu_binary(self, thread: Thread, i: ins.SfpuBinary) -> bool:
         place = self._dst(thread, i.lhs, i.count)
         lhs = self._operands(thread, place)

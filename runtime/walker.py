@@ -73,7 +73,7 @@ class Walker(ComputeWalk):
         instructions = thread.stream.instructions
         for pending, what in ((thread.reads, "reads"), (thread.writes, "writes")):
             if pending:
-                kind = ins.Read if what == "reads" else ins.Write
+                kind = ins.Read if what == "reads" else ins.Write | ins.WriteRows
                 last = next(i for i in reversed(instructions) if isinstance(i, kind))
                 raise HazardError(
                     f"kernel {thread.stream.name} on core {thread.state.core} ends "
@@ -203,6 +203,15 @@ class Walker(ComputeWalk):
         thread.writes.append((i.cb, i.slots))
         return True
 
+    def _write_rows(self, thread: Thread, i: ins.WriteRows) -> bool:
+        values = self._front(thread, i.cb, i.slots)
+        self.recorder.store_rows(i, values)
+        thread.writes.append((i.cb, i.slots))
+        return True
+
+    def _read_scalars(self, thread: Thread, i: ins.ReadScalars) -> bool:
+        return True
+
     def _write_barrier(self, thread: Thread, i: ins.WriteBarrier) -> bool:
         thread.writes.clear()
         return True
@@ -330,6 +339,8 @@ _HANDLERS: dict[type, Callable[..., bool]] = {
     ins.ReadRows: Walker._read_rows,
     ins.ReadBarrier: Walker._read_barrier,
     ins.Write: Walker._write,
+    ins.WriteRows: Walker._write_rows,
+    ins.ReadScalars: Walker._read_scalars,
     ins.WriteBarrier: Walker._write_barrier,
     ins.Fill: Walker._fill,
     ins.MulticastWrite: Walker._multicast,
@@ -347,6 +358,7 @@ _HANDLERS: dict[type, Callable[..., bool]] = {
     ins.MatmulBlock: Walker._matmul,
     ins.ReduceTiles: Walker._reduce,
     ins.SfpuUnary: Walker._unary,
+    ins.SfpuFill: Walker._sfpu_fill,
     ins.SfpuBinary: Walker._sfpu_binary,
     ins.PackTiles: Walker._pack,
 }

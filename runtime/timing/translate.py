@@ -23,6 +23,8 @@ COMPUTE_THREADS = ("unpack", "math", "pack")
 # An odd multiplier spreads rows whose numbers only run time knows over the banks.
 _SPREAD = 2654435761
 
+FACES_ACROSS = TILE_EDGE // FACE_EDGE
+
 
 @dataclass
 class ThreadLabel:
@@ -135,6 +137,36 @@ class _Writer:
         self.translation.count(tensor, size * len(places), direction)
         self.risc.transfer(code, places, num_bytes=size, noc=op.noc, issue_cycles=issue)
 
+    def write_rows(self, op: ins.WriteRows) -> None:
+        """A face row is one piece; the tile below is in the next bank."""
+        tensor = self.launch.tensors[op.parameter]
+        below = int(op.target.evaluate(self.launch.scalars)) // TILE_EDGE
+        tiles = np.repeat(op.tiles + below * tensor.tile_columns, FACES_ACROSS)
+        size = FACE_EDGE * (tensor.data_format.element_bytes or 1)
+        places = self.translation.places(tensor, tiles)
+        self.translation.count(tensor, size * len(places), "written")
+        issue = self.costs.paged_write_issue_cycles
+        self.risc.transfer(
+            t.WRITE, places, num_bytes=size, noc=op.noc, issue_cycles=issue
+        )
+
+    def read_scalars(self, op: ins.ReadScalars) -> None:
+        """A read and its barrier; compute processors wait as long for the words."""
+        tensor = self.launch.tensors[op.parameter]
+        if self.risc is not self.pack:
+            delay = self.costs.dram_read_cycles + self.costs.paged_read_issue_cycles
+            for thread in (self.unpack, self.math, self.pack):
+                thread.add(t.DELAY, cycles=delay)
+            return
+        places = self.translation.places(tensor, np.zeros(1, np.int64))
+        size = tensor.shape[-1] * (tensor.data_format.element_bytes or 4)
+        self.translation.count(tensor, size, "read")
+        issue = self.costs.paged_read_issue_cycles
+        self.risc.transfer(
+            t.READ, places, num_bytes=size, noc=op.noc, issue_cycles=issue
+        )
+        self.risc.add(t.READ_BARRIER)
+
     def read_rows(self, op: ins.ReadRows) -> None:
         tensor = self.launch.tensors[op.parameter]
         element = tensor.data_format.element_bytes or 1
@@ -236,6 +268,9 @@ class _Writer:
     def vector(self, op: ins.SfpuUnary | ins.SfpuBinary) -> None:
         self.math.add(t.DELAY, cycles=self.compute.vector(op.function, op.count))
 
+    def vector_fill(self, op: ins.SfpuFill) -> None:
+        self.math.add(t.DELAY, cycles=self.compute.vector("fill", op.count))
+
     def pack_tiles(self, op: ins.PackTiles) -> None:
         self.pack.add(t.DELAY, cycles=self.compute.pack(op))
 
@@ -273,6 +308,8 @@ _TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, Any], None]] = {
     ins.ReadRows: _Writer.read_rows,
     ins.ReadBarrier: _Writer.read_barrier,
     ins.Write: _Writer.write,
+    ins.WriteRows: _Writer.write_rows,
+    ins.ReadScalars: _Writer.read_scalars,
     ins.WriteBarrier: _Writer.write_barrier,
     ins.Fill: _Writer.fill,
     ins.MulticastWrite: _Writer.multicast,
@@ -290,6 +327,7 @@ _TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, Any], None]] = {
     ins.MatmulBlock: _Writer.matmul,
     ins.ReduceTiles: _Writer.reduce,
     ins.SfpuUnary: _Writer.vector,
+    ins.SfpuFill: _Writer.vector_fill,
     ins.SfpuBinary: _Writer.vector,
     ins.PackTiles: _Writer.pack_tiles,
 }

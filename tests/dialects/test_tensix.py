@@ -126,6 +126,11 @@ WRONG = [
     (declared("axis m 4 unit 0"), "unit is 0"),
     (declared("axis m 4 block 0"), "block is 0"),
     (declared("axis m 4 over z 2"), "spread 'z' is not one of x, y, xy"),
+    (declared("scalars pos of %x from 3 to 2"), "the range 3 to 2 is empty"),
+    (
+        executed("fill %a columns 1.0 inside 2.0 extent 3 to 4"),
+        "belong to the pattern columns",
+    ),
     (declared("cb %a []"), "neither an operand (`of`) nor a format"),
     (declared("cb %a [] format bf17"), "format 'bf17' is not one of"),
     (declared("cb %a [] format bf16 depth 0"), "depth must be at least 1"),

@@ -43,6 +43,18 @@ def quantize(tensor: Tensor, values: np.ndarray) -> np.ndarray:
     return quantize_host(np.ascontiguousarray(values, np.float32), tensor.data_format)
 
 
+def scalars_of(
+    facts: ProgramFacts, run: RunOp, values: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The run-time scalars of a run, by name."""
+    names = [name for _, name in facts.parameters]
+    bound = dict(zip(names, run.buffers.data, strict=True))
+    return {
+        scalars.name: values[bound[scalars.operand]].reshape(-1).astype(np.int64)
+        for scalars in facts.scalars.values()
+    }
+
+
 def run_both(
     netlist: NetlistOp, values: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -57,7 +69,9 @@ def run_both(
         for run in bindings.runs:
             assert isinstance(run, RunOp)
             facts = ProgramFacts(bindings.programs[run.program.data], chip)
-            launch = expand_program(facts, bindings.tensors(run))
+            launch = expand_program(
+                facts, bindings.tensors(run), scalars=scalars_of(facts, run, values)
+            )
             bound = [sheets[name] for name in run.buffers.data]
             if engine == "executor":
                 execute(launch, bound)

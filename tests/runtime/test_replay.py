@@ -68,6 +68,14 @@ def norm_matmul(v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"y": bf16(x * scale * np.tile(v["g"], (x.shape[0], 1))) @ v["w"]}
 
 
+def update_rows(v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Three users with two heads of 96 positions each; one row of each is written."""
+    cache = np.zeros((3, 2, 96, 32))
+    for user, position in enumerate(v["positions"][0].astype(int)):
+        cache[user, :, position] = v["x"][user].reshape(2, 32)
+    return {"cache": cache.reshape(-1, 32)}
+
+
 ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
     "elementwise": lambda v: {
         "z": silu(v["x"]) + v["y"],
@@ -75,6 +83,7 @@ ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
     },
     "gather": lambda v: {"y": v["table"][v["ids"][0].astype(int)]},
     "attention": attention,
+    "update_rows": update_rows,
     "norm_matmul": norm_matmul,
     "spill": lambda v: {
         "c": np.maximum(v["a"] @ v["w"], 0),

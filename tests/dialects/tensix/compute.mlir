@@ -43,6 +43,7 @@ tensix.netlist @compute version 1 chip "n150" {
       square_tile dst[1] [m]
       relu_tile dst[1] [m]
       add_unary_tile dst[0] [m], -1.5e-05
+      fill_tile dst[0] [m], 0.0
       mul_unary_tile dst[0] [m], -1.5e-05
       max_unary_tile dst[0] [m], -1.5e-05
       min_unary_tile dst[0] [m], -1.5e-05

@@ -2,6 +2,8 @@
 tensix.netlist @movement version 1 chip "n150" {
   program @p(in %x) fidelity LoFi dst fp32 {
     axis m 2
+    axis u 4 over x 2 block 1 dealt
+    scalars pos of %x from 0 to 31
     cb %a [m] of %x[m, 0]
     semaphore %s initial 1
     multicast %row of %a along y from (x, 0) noc 1
@@ -21,6 +23,9 @@ tensix.netlist @movement version 1 chip "n150" {
       noc_async_read_barrier
       noc_async_write %a
       noc_async_write %a noc 0
+      read_scalars pos
+      noc_async_write_rows %a row u to pos[u]
+      noc_async_write_rows %a row 0 to pos[u + 1] mod 32 + 1 noc 0
       noc_async_write_barrier
       send %row
       receive %row
@@ -35,6 +40,7 @@ tensix.netlist @movement version 1 chip "n150" {
       fill %a causal -3.3895313892515355e+38
       fill %a pad 0.0
       fill %a columns 0.0 inside 1.0 extent 7
+      fill %a columns 0.0 inside 1.0 to pos[0] + 1
     }
   }
 }

@@ -32,6 +32,10 @@ tensix.netlist @all version 1 chip "n150" {
     kernel compute on trisc {
     }
   }
+  entry @step {
+    run @p(@x, @in, @layers.4.w)
+    host "tokenize" (@x)
+  }
   run @p(@x, @in, @layers.3.w)
   host "argmax" (@x, @in)
 }
