@@ -15,6 +15,10 @@ from xdsl.utils.str_enum import StrEnum
 ARGUMENT_TYPE = "ttcore.argument_type"
 """Key of `ArgumentTypeAttr` in the attributes of a function argument."""
 
+KV_CACHE = "ttcore.kv_cache"
+"""Key of a unit attribute: the argument is a cache that lives across calls and is
+written in place. Its `ArgumentType` is `Input`."""
+
 
 class ArgumentType(StrEnum):
     """How a function argument gets its value."""

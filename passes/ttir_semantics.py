@@ -223,6 +223,57 @@ def _attention(
     )
 
 
+@_means(ttir.FillCacheOp)
+def _fill_cache(
+    op: ttir.FillCacheOp,
+    cache: torch.Tensor,
+    rows: torch.Tensor,
+    *batch_index: torch.Tensor,
+) -> torch.Tensor:
+    """In place, as the op says."""
+    user = op.first_user + sum(int(index) for index in batch_index)
+    cache[user, :, : rows.shape[2]] = rows[0]
+    return cache
+
+
+@_means(ttir.UpdateCacheOp)
+def _update_cache(
+    op: ttir.UpdateCacheOp,
+    cache: torch.Tensor,
+    rows: torch.Tensor,
+    positions: torch.Tensor,
+) -> torch.Tensor:
+    """In place, as the op says."""
+    for user, position in enumerate(positions.expand(rows.shape[2])):
+        cache[op.first_user + user, :, position] = rows[0, :, user]
+    return cache
+
+
+@_means(ttir.ScaledDotProductAttentionDecodeOp)
+def _attention_decode(
+    op: ttir.ScaledDotProductAttentionDecodeOp,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *rest: torch.Tensor,
+) -> torch.Tensor:
+    mask, positions = (None, *rest) if op.attention_mask is None else rest
+    if op.causal:
+        rows = _torch().arange(key.shape[2])
+        mask = (rows <= positions[:, None])[:, None, None]
+    elif mask is not None:
+        mask = mask.transpose(1, 2)
+    result = _torch().nn.functional.scaled_dot_product_attention(
+        query.permute(1, 2, 0, 3),
+        key,
+        value,
+        attn_mask=mask,
+        scale=op.softmax_scale,
+        enable_gqa=True,
+    )
+    return result.permute(2, 0, 1, 3)
+
+
 @_means(ttir.FullOp)
 def _full(op: ttir.FullOp) -> torch.Tensor:
     dtype = dtype_of(ttir.element_of(op))

@@ -10,7 +10,7 @@ from xdsl.utils.exceptions import ParseError, VerifyException
 
 from dialects.ttcore import ArgumentType, ArgumentTypeAttr
 from dialects.ttir import TTIR, broadcast_shape
-from tests.support.ttir_reference import parse, ttir_context
+from tests.support.ttir_reference import op, parse, ttir_context
 
 F = "tensor<2x4xf32>"
 B = "tensor<2x4xbf16>"
@@ -19,6 +19,7 @@ COLUMN = "tensor<2x1xf32>"
 ROW = "tensor<4xf32>"
 HEADS = "tensor<1x4x8x16xf32>"
 GROUPS = "tensor<1x2x8x16xf32>"
+CACHE = "tensor<3x2x8x16xf32>"
 SDPA_SIZES = "operandSegmentSizes = array<i32: 1, 1, 1, 0, 0>"
 SDPA_MASKED = "operandSegmentSizes = array<i32: 1, 1, 1, 1, 0>"
 
@@ -29,19 +30,6 @@ UNARY = (
 ARITHMETIC = ("add", "div", "maximum", "minimum", "multiply", "pow", "subtract")
 COMPARISON = ("eq", "ge", "gt", "le", "lt", "ne", "logical_and", "logical_or")
 REDUCTION = ("max", "min", "sum", "mean")
-
-
-def op(name: str, operands: list[str], properties: str, result: str) -> str:
-    """A module whose arguments are the operands of one op."""
-    arguments = ", ".join(f"%a{i} : {type_}" for i, type_ in enumerate(operands))
-    values = ", ".join(f"%a{i}" for i in range(len(operands)))
-    stated = f" <{{{properties}}}>" if properties else ""
-    types = ", ".join(operands)
-    return (
-        f"func.func @main({arguments}) -> {result} {{\n"
-        f'  %0 = "ttir.{name}"({values}){stated} : ({types}) -> {result}\n'
-        f"  func.return %0 : {result}\n}}"
-    )
 
 
 def sliced(begins: str, ends: str, step: str) -> str:
@@ -136,6 +124,27 @@ VALID = [
         [HEADS, GROUPS, GROUPS, "tensor<8x8xi1>"],
         f"is_causal = false, {SDPA_MASKED}",
         HEADS,
+    ),
+    op("fill_cache", [CACHE, GROUPS], "batch_offset = 2 : i32", CACHE),
+    op("fill_cache", [CACHE, GROUPS, "tensor<1xi32>"], "batch_offset = 0 : i32", CACHE),
+    op(
+        "update_cache",
+        [CACHE, "tensor<1x2x3x16xf32>", "tensor<3xi32>"],
+        "batch_offset = 0 : i32",
+        CACHE,
+    ),
+    op(
+        "scaled_dot_product_attention_decode",
+        ["tensor<1x3x4x16xf32>", CACHE, CACHE, "tensor<3xi32>"],
+        "is_causal = true, scale = 1.0 : f32, "
+        "operandSegmentSizes = array<i32: 1, 1, 1, 0, 1, 0>",
+        "tensor<1x3x4x16xf32>",
+    ),
+    op(
+        "scaled_dot_product_attention_decode",
+        ["tensor<1x3x4x16xf32>", CACHE, CACHE, "tensor<3x1x4x8xf32>", "tensor<3xi32>"],
+        "is_causal = false, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 0>",
+        "tensor<1x3x4x16xf32>",
     ),
 ]
 

@@ -20,9 +20,15 @@ from passes.context import CompileContext
 from passes.ttir_semantics import evaluate
 
 
+def functions_of(module: ModuleOp) -> dict[str, FuncOp]:
+    """The functions of a module by name."""
+    functions = [op for op in module.body.block.ops if isinstance(op, FuncOp)]
+    return {function.sym_name.data: function for function in functions}
+
+
 def main_of(module: ModuleOp) -> FuncOp:
     """The one function of a module."""
-    (function,) = (op for op in module.body.block.ops if isinstance(op, FuncOp))
+    (function,) = functions_of(module).values()
     return function
 
 
@@ -30,7 +36,13 @@ def run_module(
     module: ModuleOp, inputs: Sequence[torch.Tensor], values: Mapping[str, torch.Tensor]
 ) -> list[torch.Tensor]:
     """The results of `@main` for inputs in order; `values` gives all else by name."""
-    function = main_of(module)
+    return run_function(main_of(module), inputs, values)
+
+
+def run_function(
+    function: FuncOp, inputs: Sequence[torch.Tensor], values: Mapping[str, torch.Tensor]
+) -> list[torch.Tensor]:
+    """The results for inputs in order; caches, which are inputs too, are written."""
     pending = list(inputs)
     known: dict[SSAValue, torch.Tensor] = {}
     names, kinds = argument_names(function), argument_types(function)
@@ -67,6 +79,19 @@ def parse(text: str) -> ModuleOp:
     return module
 
 
+def op(name: str, operands: list[str], properties: str, result: str) -> str:
+    """A module whose arguments are the operands of one op."""
+    arguments = ", ".join(f"%a{i} : {type_}" for i, type_ in enumerate(operands))
+    values = ", ".join(f"%a{i}" for i in range(len(operands)))
+    stated = f" <{{{properties}}}>" if properties else ""
+    types = ", ".join(operands)
+    return (
+        f"func.func @main({arguments}) -> {result} {{\n"
+        f'  %0 = "ttir.{name}"({values}){stated} : ({types}) -> {result}\n'
+        f"  func.return %0 : {result}\n}}"
+    )
+
+
 def apply_passes(
     module: ModuleOp,
     names: Sequence[str],
@@ -82,7 +107,12 @@ def apply_passes(
 
 def op_names(module: ModuleOp) -> list[str]:
     """The ops of `@main` in order, without `ttir.` and without the return."""
-    ops = main_of(module).body.block.ops
+    return op_names_of(main_of(module))
+
+
+def op_names_of(function: FuncOp) -> list[str]:
+    """The ops of a function in order, without `ttir.` and without the return."""
+    ops = function.body.block.ops
     return [op.name.removeprefix("ttir.") for op in ops if op.results]
 
 
