@@ -7,7 +7,7 @@ the weights are loaded. Arguments that nothing uses any more go.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
 )
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
+from xdsl.ir import Attribute, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import dce
 
@@ -34,6 +34,7 @@ from passes.constant_evaluation import (
     argument_names,
     argument_types,
 )
+from passes.constants import argument_name
 from passes.context import values_of
 from passes.rewriting import flat_locations, fused_location, splat_of
 
@@ -54,14 +55,16 @@ LITERALS = (ttir.FullOp, ttir.ZerosOp, ttir.OnesOp)
 
 
 class _Fold:
-    """One run over a function."""
+    """One run over a function. Functions of a module share what has one name."""
 
-    def __init__(self, function: FuncOp, values: dict[str, torch.Tensor]) -> None:
+    def __init__(
+        self, function: FuncOp, values: dict[str, torch.Tensor], names: set[str]
+    ) -> None:
         self.function = function
         self.values = values
         self.known = KnownValues(function, values)
         self.attributes = argument_attributes(function)
-        self.names = {name for name in argument_names(function) if name}
+        self.names = names
         self.parameters = {
             argument
             for argument, kind in zip(
@@ -77,9 +80,10 @@ class _Fold:
             self._fold(op)
         self._write_signature()
 
-    def drop_unused(self) -> None:
-        """Erase parameters and constants without uses, and their values."""
+    def drop_unused(self) -> set[str]:
+        """Erase parameters and constants without uses; return their names."""
         block = self.function.body.block
+        dropped: set[str] = set()
         for argument in reversed(block.args):
             entry = self.attributes[argument.index]
             kind = entry.get(ARGUMENT_TYPE)
@@ -88,9 +92,10 @@ class _Fold:
             if argument.first_use is None:
                 del self.attributes[argument.index]
                 if isinstance(name := entry.get(NAME), StringAttr):
-                    self.values.pop(name.data, None)
+                    dropped.add(name.data)
                 block.erase_arg(argument)
         self._write_signature()
+        return dropped
 
     def _frontier(self) -> Iterator[Operation]:
         """The known ops of which something unknown uses the result."""
@@ -132,7 +137,7 @@ class _Fold:
         result = op.results[0]
         tensor = self.known.get(result)
         assert tensor is not None
-        name = self._fresh(_name_for(op))
+        name = self._name_of(tensor, _name_for(op))
         self.values[name] = tensor.contiguous()
         block = self.function.body.block
         argument = block.insert_arg(result.type, len(block.args))
@@ -144,12 +149,22 @@ class _Fold:
         self.attributes.append(entries)
         return argument
 
-    def _fresh(self, name: str) -> str:
+    def _name_of(self, tensor: torch.Tensor, name: str) -> str:
+        """The name, or with a number the first that is free or has this value."""
         candidate, number = name, 2
-        while candidate in self.names:
+        while candidate in self.names and not self._holds(candidate, tensor):
             candidate, number = f"{name}_{number}", number + 1
         self.names.add(candidate)
         return candidate
+
+    def _holds(self, name: str, tensor: torch.Tensor) -> bool:
+        """Whether another function's argument of a name has this very value."""
+        known = self.values.get(name)
+        if known is None or name in argument_names(self.function):
+            return False
+        if known.is_meta or tensor.is_meta or known.dtype != tensor.dtype:
+            return False
+        return known.shape == tensor.shape and bool((known == tensor).all())
 
     def _write_signature(self) -> None:
         outputs = self.function.function_type.outputs.data
@@ -177,22 +192,41 @@ def _sources(op: Operation) -> list[Operation]:
 def _name_for(op: Operation) -> str:
     """A readable name: the module that computed the value, and the op or a hint.
 
-    Views, casts and factors that are plain numbers do not give a name.
+    Views, casts, lookups and factors that are plain numbers do not give a name; an
+    argument that is found behind them gives its own.
     """
     hint: str | None = None
     while True:
         found = op.attributes.get(NAME)
         if hint is None and isinstance(found, StringAttr):
             hint = found.data
-        carried = [v for v in op.operands if not _is_literal(v)]
-        passes_on = isinstance(op, (*VIEWS, ttir.TypecastOp, ttir.MultiplyOp))
-        source = carried[0].owner if len(carried) == 1 else None
-        if not passes_on or not isinstance(source, Operation):
+        source = _named_source(op)
+        if isinstance(source, BlockArgument):
+            return _beside(argument_name(source), hint)
+        if not isinstance(source, OpResult):
             break
-        op = source
+        op = source.op
     short = hint or op.name.removeprefix("ttir.")
     path = _module_path(op)
     return f"{path}.{short}" if path else short
+
+
+def _named_source(op: Operation) -> SSAValue | None:
+    """The value that gives the result of an op its name, if the op does not."""
+    if isinstance(op, ttir.EmbeddingOp):
+        return op.weight
+    if not isinstance(op, (*VIEWS, ttir.TypecastOp, ttir.MultiplyOp)):
+        return None
+    carried = [value for value in op.operands if not _is_literal(value)]
+    return carried[0] if len(carried) == 1 else None
+
+
+def _beside(name: str, hint: str | None) -> str:
+    """The name itself, or the hint in its module: `a.sin`, `b` is `a.b`."""
+    if hint is None:
+        return name
+    path = name.rpartition(".")[0]
+    return f"{path}.{hint}" if path else hint
 
 
 def _is_literal(value: SSAValue) -> bool:
@@ -210,6 +244,11 @@ def _module_path(op: Operation) -> str:
     return ""
 
 
+def _names_in(functions: Sequence[FuncOp]) -> set[str]:
+    """The names of all arguments."""
+    return {name for f in functions for name in argument_names(f) if name}
+
+
 @dataclass(frozen=True)
 class FoldConstantsPass(ModulePass):
     """Computes while compiling what depends on no input."""
@@ -217,13 +256,17 @@ class FoldConstantsPass(ModulePass):
     name = "fold-constants"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        folds = [
-            _Fold(function, values_of(ctx))
+        functions = [
+            function
             for function in op.body.block.ops
             if isinstance(function, FuncOp) and function.body.blocks
         ]
+        values = values_of(ctx)
+        names = _names_in(functions)
+        folds = [_Fold(function, values, names) for function in functions]
         for fold in folds:
             fold.run()
         dce(op)
-        for fold in folds:
-            fold.drop_unused()
+        dropped = [fold.drop_unused() for fold in folds]
+        for name in set[str]().union(*dropped) - _names_in(functions):
+            values.pop(name, None)

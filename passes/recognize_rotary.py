@@ -6,6 +6,7 @@ constant, so that what is left of the rotation only moves elements.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -17,9 +18,16 @@ from xdsl.pattern_rewriter import (
     RewritePattern,
     op_type_rewrite_pattern,
 )
+from xdsl.rewriter import InsertPoint
 
 from dialects import ttir
-from passes.rewriting import apply_patterns, producer, replace, used_once
+from passes.rewriting import (
+    apply_patterns,
+    fused_location,
+    producer,
+    replace,
+    used_once,
+)
 
 NAME_HINT = "ttir.name"
 """Key of the name that `fold-constants` gives to the value of an op."""
@@ -63,20 +71,15 @@ def _match_rotation(value: SSAValue) -> _Rotation | None:
     return _Rotation(concat, neg, first, second)
 
 
-def _signed(sine: SSAValue, width: int) -> list[Operation]:
-    """The sine with its first half negated: sine * concat(-1..., 1...)."""
-    element = ttir.element_of(sine)
-    shape = [1] * (len(ttir.shape_of(sine)) - 1) + [width // 2]
-    minus = ttir.FullOp(shape, -1.0, element)
-    plus = ttir.FullOp(shape, 1.0, element)
-    sign = ttir.ConcatOp([minus, plus], -1)
-    signed = ttir.MultiplyOp(sine, sign)
-    signed.attributes[NAME_HINT] = StringAttr("sin_signed")
-    return [minus, plus, sign, signed]
-
-
 class MoveSignIntoSine(RewritePattern):
-    """concat(-b, a) * sine becomes concat(b, a) * signed sine."""
+    """concat(-b, a) * sine becomes concat(b, a) * signed sine.
+
+    One signed sine serves all rotations. Where rows of a table of sines are looked up,
+    the sign goes into the table.
+    """
+
+    def __init__(self) -> None:
+        self.signed: dict[SSAValue, SSAValue] = {}
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: ttir.MultiplyOp, rewriter: PatternRewriter) -> None:
@@ -84,19 +87,65 @@ class MoveSignIntoSine(RewritePattern):
             rotation = _match_rotation(rotated)
             if rotation is None or not used_once(rotated):
                 continue
-            width = ttir.shape_of(rotated)[-1]
-            if ttir.shape_of(sine)[-1:] != (width,):
+            if ttir.shape_of(sine)[-1:] != ttir.shape_of(rotated)[-1:]:
                 continue
             swap = ttir.ConcatOp([rotation.second, rotation.first], -1)
-            signed = _signed(sine, width)
-            product = ttir.MultiplyOp(swap, signed[-1])
-            replace(
-                rewriter,
-                op,
-                [swap, *signed, product],
-                absorbed=[rotation.concat, rotation.neg],
-            )
+            moved = [op, rotation.concat, rotation.neg]
+            signed = self._sign(sine, moved, rewriter)
+            product = ttir.MultiplyOp(swap, signed)
+            replace(rewriter, op, [swap, product], absorbed=moved[1:])
             return
+
+    def _sign(
+        self, sine: SSAValue, moved: Sequence[Operation], rewriter: PatternRewriter
+    ) -> SSAValue:
+        """The sine with its first half negated, made where the sine is made."""
+        if sine in self.signed:
+            return self.signed[sine]
+        row = sine.owner
+        if isinstance(row, ttir.ReshapeOp) and _looks_rows_up(row):
+            table = self._sign(row.input, moved, rewriter)
+            new: list[Operation] = [ttir.ReshapeOp(table, ttir.shape_of(row))]
+        elif isinstance(row, ttir.EmbeddingOp):
+            table = self._sign(row.weight, moved, rewriter)
+            new = [ttir.EmbeddingOp(row.input, table)]
+        else:
+            new = _signed(sine)
+        sources = [row] if isinstance(row, Operation) else []
+        for op in new:
+            op.location = fused_location([*sources, *moved])
+        place = InsertPoint.before(_first_op(moved[0]))
+        if isinstance(row, Operation):
+            place = InsertPoint.after(row)
+        rewriter.insert(new, place)
+        self.signed[sine] = new[-1].results[0]
+        return self.signed[sine]
+
+
+def _looks_rows_up(op: ttir.ReshapeOp) -> bool:
+    """Whether a reshape keeps the rows of a lookup."""
+    before, after = ttir.shape_of(op.input), ttir.shape_of(op)
+    same = before[-1:] == after[-1:]
+    return same and isinstance(op.input.owner, ttir.EmbeddingOp)
+
+
+def _first_op(op: Operation) -> Operation:
+    block = op.parent_block()
+    assert block is not None
+    assert block.first_op is not None
+    return block.first_op
+
+
+def _signed(sine: SSAValue) -> list[Operation]:
+    """The sine with its first half negated: sine * concat(-1..., 1...)."""
+    element = ttir.element_of(sine)
+    shape = [1] * (len(ttir.shape_of(sine)) - 1) + [ttir.shape_of(sine)[-1] // 2]
+    minus = ttir.FullOp(shape, -1.0, element)
+    plus = ttir.FullOp(shape, 1.0, element)
+    sign = ttir.ConcatOp([minus, plus], -1)
+    signed = ttir.MultiplyOp(sine, sign)
+    signed.attributes[NAME_HINT] = StringAttr("sin_signed")
+    return [minus, plus, sign, signed]
 
 
 @dataclass(frozen=True)
