@@ -114,13 +114,20 @@ def wrap_causal_lm(
     model: nn.Module, seq_len: int
 ) -> tuple[CausalLMForward, tuple[torch.Tensor]]:
     """A module to export, and sample inputs for it. Raises UsageError."""
+    require_length(model.config, seq_len)
+    device = next(model.parameters()).device
+    ids = torch.zeros((1, seq_len), dtype=torch.int64, device=device)
+    return CausalLMForward(model).eval(), (ids,)
+
+
+def require_length(config: Any, seq_len: int) -> None:
+    """Raise UsageError for a sequence that a model cannot have."""
     if seq_len < 1:
         raise UsageError(
             "a sequence has at least one token",
             value=f"sequence length {seq_len}",
             advice="choose a sequence length of 1 or more",
         )
-    config: Any = model.config
     limit = getattr(config, "max_position_embeddings", None)
     if limit is not None and seq_len > limit:
         raise UsageError(
@@ -129,9 +136,6 @@ def wrap_causal_lm(
             value=f"{seq_len} tokens",
             advice="choose a shorter sequence length",
         )
-    device = next(model.parameters()).device
-    ids = torch.zeros((1, seq_len), dtype=torch.int64, device=device)
-    return CausalLMForward(model).eval(), (ids,)
 
 
 def import_causal_lm(

@@ -8,49 +8,52 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, OutputKind
 from torch.fx import Node
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, f32
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    ModuleOp,
+    StringAttr,
+    UnitAttr,
+    f32,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 import forge.frontends.aten_arithmetic
+import forge.frontends.aten_cache
 import forge.frontends.aten_contractions
 import forge.frontends.aten_layout  # noqa: F401
 from dialects import ttir
-from dialects.ttcore import ARGUMENT_TYPE, ArgumentType, ArgumentTypeAttr
+from dialects.ttcore import ARGUMENT_TYPE, KV_CACHE, ArgumentType, ArgumentTypeAttr
 from forge.errors import FaultsError, UnsupportedError
 from forge.frontends.constant_nodes import ConstantNodes
 from forge.frontends.graph_builder import (
     GraphBuilder,
     module_path_of,
-    source_of,
     strip_root,
     tensor_type_for,
 )
 from forge.frontends.importers import IMPORTERS, call_importer
+from forge.frontends.unsupported import (
+    UnsupportedOp,
+    fixed_shape,
+    grouped,
+    no_importer,
+)
 
 NAME = "ttir.name"
 """Key of an argument's name in the attributes of the function."""
 
 CHECKS = ("aten._assert_tensor_metadata.default", "aten.sym_constrain_range.default")
 """Ops that compute nothing: assertions of the exporter about its own trace."""
-
-ADVICE = {
-    "aten.index_copy": "export without a KV cache (use_cache=False)",
-    "aten.convolution": "convolutions have no lowering yet",
-    "aten.conv2d": "convolutions have no lowering yet",
-    "aten.index": "index with a slice, or look rows up with an embedding",
-    "aten.native_dropout": "call .eval() on the module before exporting it",
-    "aten.batch_norm": "fold the batch norm into the layer before it",
-}
-"""What to do about an op, by the part of its name before the overload."""
 
 ARGUMENT_TYPES = {
     InputKind.USER_INPUT: ArgumentType.Input,
@@ -77,27 +80,31 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class UnsupportedOp:
-    """An op that forge cannot compile, with all its occurrences at one place."""
+class Signature:
+    """What a function is called, and which of its inputs are caches."""
 
-    op: str
-    message: str
-    advice: str
-    shape: tuple[int, ...]
-    """The shape of the (first) result; empty where it is not a tensor."""
-    count: int
-    location: str
+    name: str = "main"
+    caches: Mapping[str, str] = field(default_factory=dict)
+    """Input of the exported program -> name of the cache. A cache is written in place:
+    the program returns the new caches behind all else, the function does not."""
 
-    def as_error(self) -> UnsupportedError:
-        """The same as an error to raise."""
-        shape = "x".join(map(str, self.shape)) or "scalar"
-        times = "" if self.count == 1 else f", {self.count} times"
-        return UnsupportedError(
-            self.message,
-            value=f"{self.op} yielding {shape}{times}",
-            advice=self.advice,
-            location=self.location,
-        )
+    def attributes(self, argument: str, kind: ArgumentType) -> DictionaryAttr:
+        """What stands beside an argument of the function."""
+        entries: dict[str, Attribute] = {ARGUMENT_TYPE: ArgumentTypeAttr(kind)}
+        if kind is ArgumentType.Input and argument in self.caches:
+            entries[KV_CACHE] = UnitAttr()
+            argument = self.caches[argument]
+        return DictionaryAttr(entries | {NAME: StringAttr(argument)})
+
+
+@dataclass(frozen=True)
+class ImportedFunction:
+    """One function, in no module yet, and what belongs to it."""
+
+    function: FuncOp
+    values: dict[str, torch.Tensor]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 def export_program(
@@ -118,13 +125,25 @@ def import_program(
     named, so that a wrapper around a model does not show. Raises FaultsError with one
     UnsupportedError for each kind of unsupported op.
     """
+    found = import_function(ep, Signature(), title=name, root=root)
+    module = ModuleOp([found.function], sym_name=StringAttr(name))
+    return Imported(module, found.values, found.inputs, found.outputs)
+
+
+def import_function(
+    ep: ExportedProgram, signature: Signature, *, title: str, root: str = ""
+) -> ImportedFunction:
+    """Turn an exported program into one function of a `ttir` module.
+
+    `title` names the model in errors; else as `import_program`.
+    """
     work = _run_import(ep, root)
     if work.faults:
         raise FaultsError(
-            f"{name} holds operations that forge cannot compile",
+            f"{title} holds operations that forge cannot compile",
             [fault.as_error() for fault in work.unsupported()],
         )
-    return work.finish(name)
+    return work.finish(signature)
 
 
 def check_program(ep: ExportedProgram, *, root: str = "") -> list[UnsupportedOp]:
@@ -233,20 +252,21 @@ class _Import:
         return parts
 
     def _import_call(self, node: Node) -> None:
+        """Import an op; what no importer can say is computed now if it can be."""
         target = str(node.target)
-        if target in IMPORTERS:
+        try:
+            if target not in IMPORTERS:
+                raise no_importer(target)
             arguments = torch.fx.map_arg(node.args, self._result)
             keywords = torch.fx.map_arg(node.kwargs, self._result)
             self.results[node] = call_importer(
                 target, self.builder, arguments, keywords
             )
-        elif node not in self.constants:
-            advice = ADVICE.get(
-                target.rsplit(".", 1)[0], "express it with supported operations"
-            )
-            raise UnsupportedError(f"{target} is not supported", advice=advice)
-        elif isinstance(node.meta.get("val"), torch.Tensor):
-            self.results[node] = self._constant_argument(node)
+        except UnsupportedError:
+            if node not in self.constants:
+                raise
+            if isinstance(node.meta.get("val"), torch.Tensor):
+                self.results[node] = self._constant_argument(node)
 
     def _result(self, node: Node) -> Any:
         return self.results[node]
@@ -256,7 +276,7 @@ class _Import:
         found = node.meta.get("val")
         tensors = found if isinstance(found, list | tuple) else [found]
         parts = [
-            self.builder.emit(ttir.ZerosOp(_fixed_shape(tensor), f32))
+            self.builder.emit(ttir.ZerosOp(fixed_shape(tensor), f32))
             for tensor in tensors
         ]
         self.results[node] = parts if isinstance(found, list | tuple) else parts[0]
@@ -322,45 +342,30 @@ class _Import:
 
     def unsupported(self) -> list[UnsupportedOp]:
         """The faults, those of one op, reason, shape and source line as one."""
-        groups: dict[tuple[str, str, tuple[int, ...], str], list[UnsupportedError]]
-        groups = {}
-        for node, error in self.faults:
-            key = (str(node.target), error.message, _shape(node), _place(node))
-            groups.setdefault(key, []).append(error)
-        return [
-            UnsupportedOp(
-                op=op,
-                message=message,
-                advice=errors[0].advice or "",
-                shape=shape,
-                count=len(errors),
-                location=place,
-            )
-            for (op, message, shape, place), errors in groups.items()
-        ]
+        return grouped(self.faults)
 
-    def finish(self, name: str) -> Imported:
-        """Wrap what was built into a module."""
+    def finish(self, signature: Signature) -> ImportedFunction:
+        """Wrap what was built into a function."""
         specs = self.ep.graph_signature.output_specs
+        specs = specs[: len(specs) - len(signature.caches)]
         nodes = {node.name: node for node in self.ep.graph.nodes}
         returned = [self.results[nodes[spec.arg.name]] for spec in specs]
         values = [value for value in returned if isinstance(value, SSAValue)]
         self.block.add_op(ReturnOp(*values))
         outputs = _output_names(len(values))
         function = FuncOp(
-            "main",
+            signature.name,
             (list(self.block.arg_types), [value.type for value in values]),
             Region(self.block),
-            arg_attrs=ArrayAttr(_argument_attr(*entry) for entry in self.arguments),
+            arg_attrs=ArrayAttr(signature.attributes(*a) for a in self.arguments),
             res_attrs=ArrayAttr(
                 DictionaryAttr({NAME: StringAttr(output)}) for output in outputs
             ),
         )
-        module = ModuleOp([function], sym_name=StringAttr(name))
         inputs = tuple(
             argument for argument, kind in self.arguments if kind is ArgumentType.Input
         )
-        return Imported(module, self.values, inputs, outputs)
+        return ImportedFunction(function, self.values, inputs, outputs)
 
 
 def _identity(value: torch.Tensor) -> Identity:
@@ -368,33 +373,8 @@ def _identity(value: torch.Tensor) -> Identity:
     return (*place, value.shape, value.stride(), value.dtype)
 
 
-def _argument_attr(name: str, kind: ArgumentType) -> DictionaryAttr:
-    entries: dict[str, Attribute] = {
-        ARGUMENT_TYPE: ArgumentTypeAttr(kind),
-        NAME: StringAttr(name),
-    }
-    return DictionaryAttr(entries)
-
-
 def _output_names(count: int) -> tuple[str, ...]:
     """`output`, or `output0`, `output1`, ..."""
     if count == 1:
         return ("output",)
     return tuple(f"output{i}" for i in range(count))
-
-
-def _shape(node: Node) -> tuple[int, ...]:
-    found = node.meta.get("val")
-    first = found[0] if isinstance(found, list | tuple) and found else found
-    return tuple(_fixed_shape(first))
-
-
-def _fixed_shape(value: object) -> list[int]:
-    """The shape of a tensor, a dimension that is not fixed as 1; else of a scalar."""
-    shape = value.shape if isinstance(value, torch.Tensor) else ()
-    return [extent if isinstance(extent, int) else 1 for extent in shape]
-
-
-def _place(node: Node) -> str:
-    source = source_of(node)
-    return "unknown" if source is None else f"{source[0]}:{source[1]}"

@@ -154,6 +154,8 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[torch.Tensor, ...]]] = {
         lambda x: x * torch.ones(4, 4).tril()[1] + torch.arange(8).cumsum(0)[3],
         (X,),
     ),
+    "arange_of_fractions": (lambda x: x + torch.arange(0, 2, 0.5), (X,)),
+    "rows_by_number": (lambda x, i: x[:1][:, i] + x[0].index_select(0, i), (X, ids(2))),
     "dropout_when_not_training": (lambda x: tf.dropout(x, 0.5, training=False), (X,)),
 }
 
@@ -330,7 +332,11 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         "aten.div.Tensor_mode is not supported",
     ),
     "crop": (Applied(lambda x: tf.pad(x, (-1, 0))), "padding with negative numbers"),
-    "arange": (Applied(lambda x: x + torch.arange(0, 2, 0.5)), "arange"),
+    "index": (Applied(lambda x: x[:, (x[0, 0] > 0.5).int()]), "last but one"),
+    "index_select": (
+        Applied(lambda x: x.index_select(2, (x[0, 0] > 0.5).int())),
+        "last dimension but one",
+    ),
     "random": (Applied(lambda x: x + torch.rand(4)), "aten.rand.default"),
 }
 
