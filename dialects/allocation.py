@@ -48,9 +48,14 @@ class Region:
 def circular_buffer_bytes(
     facts: ProgramFacts, tensors: Mapping[str, Tensor]
 ) -> dict[str, int]:
-    """Bytes of each circular buffer, with tensors bound to the parameters by name."""
+    """Bytes of each circular buffer, with tensors bound to the parameters by name.
+
+    One that lies over a shard takes none of its own.
+    """
     return {
-        name: buffer.capacity * facts.format_of(buffer, dict(tensors)).tile_bytes
+        name: 0
+        if buffer.over
+        else buffer.capacity * facts.format_of(buffer, dict(tensors)).tile_bytes
         for name, buffer in facts.circular_buffers.items()
     }
 
@@ -81,6 +86,9 @@ def page_bytes(tensor: Tensor) -> int:
 
 def bytes_per_unit(tensor: Tensor, chip: Chip) -> int:
     """Bytes in the fullest bank (DRAM) or core (L1), aligned."""
+    if tensor.shards is not None:
+        rows, columns = tensor.shard_tiles
+        return chip.aligned(rows * columns * page_bytes(tensor))
     units = chip.num_dram_banks if tensor.memory == "dram" else chip.num_cores
     page = chip.aligned(page_bytes(tensor))
     num_pages = tensor.num_tiles

@@ -153,14 +153,16 @@ def _directions(counts: ProgramCounts) -> Iterator[ForgeError]:
     facts = counts.facts
     ways = {name: way for way, name in facts.parameters}
     used = {(scalars.operand, "read") for scalars in facts.scalars.values()}
+    used |= set(_used_in_place(facts, ways))
     for kernel in facts.kernels:
         for op in kernel.walk():
-            if type(op) not in TRANSFER_OPS:
+            what = _transfer_direction(op)
+            if what is None:
                 continue
-            what = TRANSFER_OPS[type(op)]
-            assert isinstance(op, TRANSFERS)
-            operand = facts.circular_buffers[op.buffer.data].operand
-            if operand is None:
+            assert isinstance(op, (*TRANSFERS, movement.MulticastWriteOp))
+            buffer = facts.circular_buffers[op.buffer.data]
+            operand = buffer.operand
+            if operand is None or buffer.over:
                 yield fault(
                     op,
                     f"{op.buffer} is {what}, but is `of` no parameter",
@@ -176,6 +178,22 @@ def _directions(counts: ProgramCounts) -> Iterator[ForgeError]:
                     advice=f"declare it `inout %{operand}`",
                 )
     yield from _unused(facts, ways, used)
+
+
+def _transfer_direction(op: Operation) -> str | None:
+    """Whether an operation reads or writes its buffer's operand, or neither."""
+    if isinstance(op, movement.MulticastWriteOp) and op.loopback is not None:
+        return "read"
+    return TRANSFER_OPS.get(type(op))
+
+
+def _used_in_place(
+    facts: ProgramFacts, ways: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Operands that a circular buffer lies over: lent when pushed, kept when popped."""
+    for buffer in facts.circular_buffers.values():
+        if buffer.over and buffer.operand is not None:
+            yield buffer.operand, "read" if ways[buffer.operand] == "in" else "written"
 
 
 def _unused(

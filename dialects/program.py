@@ -144,6 +144,7 @@ class Tensor:
     memory: str = "dram"
     row_major: bool = False
     first_bank: int = 0
+    shards: tuple[int, int] | None = None
 
     @property
     def tile_rows(self) -> int:
@@ -161,6 +162,12 @@ class Tensor:
         return self.tile_rows * self.tile_columns
 
     @property
+    def shard_tiles(self) -> tuple[int, int]:
+        """Rows and columns of tiles in one shard; the whole where there are none."""
+        rows, columns = self.shards or (1, 1)
+        return -(-self.tile_rows // rows), -(-self.tile_columns // columns)
+
+    @property
     def num_bytes(self) -> int:
         """Bytes on the device."""
         if self.row_major:
@@ -175,7 +182,13 @@ def tensor_of(buffer: BufferOp) -> Tensor:
         buffer.shape.data,
         buffer.memory.data,
         buffer.row_major is not None,
+        shards=None if buffer.shards is None else _pair(buffer.shards.data),
     )
+
+
+def _pair(numbers: tuple[int, ...]) -> tuple[int, int]:
+    rows, columns = numbers
+    return rows, columns
 
 
 @dataclass(frozen=True)
@@ -191,6 +204,7 @@ class CircularBuffer:
     rows: bool
     operand: str | None
     map: tuple[str | Expr, ...]
+    over: bool
     op: CircularBufferOp
 
     @property
@@ -220,6 +234,11 @@ class Multicast:
     noc: int
     linked: bool
     op: MulticastOp
+
+
+def is_block_size(size: str) -> bool:
+    """Whether this may stand behind an axis of a block: `part`, a number, nothing."""
+    return size in ("", "part") or (size.isdigit() and int(size) > 0)
 
 
 class ProgramFacts:
@@ -272,6 +291,8 @@ class ProgramFacts:
 
     def _read_buffer(self, op: CircularBufferOp, index: int) -> CircularBuffer:
         bounds = tuple(self._bound(entry, op) for entry in op.block.data)
+        over = op.shard is not None
+        operand, index_map = (op.shard, op.shard_map) if over else (op.operand, op.map)
         return CircularBuffer(
             name=op.sym_name.data,
             index=index,
@@ -282,20 +303,23 @@ class ProgramFacts:
                 None if op.data_format is None else DataFormat(op.data_format.data)
             ),
             rows=op.rows is not None,
-            operand=None if op.operand is None else op.operand.data,
-            map=() if op.map is None else op.map.data,
+            operand=None if operand is None else operand.data,
+            map=() if index_map is None else index_map.data,
+            over=over,
             op=op,
         )
 
     def _bound(self, entry: str, op: Operation) -> int:
-        name, _, kind = entry.partition(".")
-        if name not in self.axes or kind not in ("", "part"):
+        name, _, size = entry.partition(".")
+        if name not in self.axes or not is_block_size(size):
             raise NetlistError(
                 f"'{entry}' in a block of @{self.name} is not an axis",
-                advice=f"axes are {', '.join(self.axes)}; write `k` or `k.part`",
+                advice=f"axes are {', '.join(self.axes)}; write `k`, `k.part` or `k.4`",
             )
         axis = self.axes[name]
-        return axis.part if kind == "part" else axis.block
+        if size.isdigit():
+            return int(size)
+        return axis.part if size == "part" else axis.block
 
     def scalar_ends(self) -> tuple[Environment, ...]:
         """Run-time scalars at the lower and the upper ends of their ranges.

@@ -15,6 +15,7 @@ from dialects.chip import Chip
 from dialects.errors import CapacityError, ForgeError, NetlistError
 from dialects.expr import Expr, scalars_of
 from dialects.netlist_text import line_of
+from dialects.program import is_block_size
 from dialects.syntax import AxesAttr, ExprAttr, LocalAttr, MapAttr, PointAttr
 from dialects.tensix import (
     AxisOp,
@@ -199,14 +200,16 @@ def _scalars(names: Names, op: Operation) -> Iterator[ForgeError]:
 def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
     assert isinstance(op, CircularBufferOp)
     for entry in op.block.data:
-        axis, _, kind = entry.partition(".")
-        if axis not in names.axes or kind not in ("", "part"):
+        axis, _, size = entry.partition(".")
+        if axis not in names.axes or not is_block_size(size):
             yield _missing(names, op, "an axis", f"'{entry}'", names.axes)
-    if op.operand is not None and op.operand.data not in names.parameters:
-        known = [f"%{name}" for name in names.parameters]
-        yield _missing(names, op, "a parameter", str(op.operand), known)
-    if op.map is not None:
-        yield from _map(names, op, op.map)
+    for operand in (op.operand, op.shard):
+        if operand is not None and operand.data not in names.parameters:
+            known = [f"%{name}" for name in names.parameters]
+            yield _missing(names, op, "a parameter", str(operand), known)
+    for index_map in (op.map, op.shard_map):
+        if index_map is not None:
+            yield from _map(names, op, index_map)
 
 
 def _map(

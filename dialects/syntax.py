@@ -217,7 +217,11 @@ class MapAttr(SyntaxData[tuple[str | Expr, ...]]):
 
 @irdl_attr_definition
 class AxesAttr(SyntaxData[tuple[str, ...]]):
-    """The axes of a block, slowest first: `[m, k]`; `k.part` is a core's whole part."""
+    """The axes of a block, slowest first: `[m, k]`.
+
+    In the block of a circular buffer `k` is one block of the axis, `k.part` a core's
+    whole part, `k.4` four tiles.
+    """
 
     name = "tensix.axes"
 

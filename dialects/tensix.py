@@ -80,7 +80,9 @@ class BufferOp(IRDLOperation):
     """A tensor in DRAM or L1. `$` in the name stands for the instances 0 to `last`.
 
     The shape is in elements, the last two dimensions are tiled (or rows, where
-    `row_major`). `weights` gives the recipe over parameters of the weights file.
+    `row_major`). `shards 4x8` cuts the tiles into 4 rows and 8 columns of equal parts
+    (the last may be smaller); part (i, j) lies in L1 of core (x=j, y=i), row by row.
+    `from` gives the recipe over parameters of the weights file.
     """
 
     name = "tensix.buffer"
@@ -90,11 +92,13 @@ class BufferOp(IRDLOperation):
     data_format = prop_def(WordAttr)
     shape = prop_def(ShapeAttr)
     row_major = opt_prop_def(UnitAttr)
+    shards = opt_prop_def(ShapeAttr)
     role = opt_prop_def(WordAttr)
     recipe = opt_prop_def(StringAttr)
     assembly_format = (
         "$sym_name (`last` $last^)? $memory $data_format $shape "
-        "(`row_major` $row_major^)? (`role` $role^)? (`from` $recipe^)? attr-dict"
+        "(`row_major` $row_major^)? (`shards` $shards^)? (`role` $role^)? "
+        "(`from` $recipe^)? attr-dict"
     )
 
     def verify_(self) -> None:
@@ -108,6 +112,13 @@ class BufferOp(IRDLOperation):
             )
         if DataFormat(self.data_format.data).is_block_float and self.row_major:
             raise VerifyException("a block float shares exponents and must be tiled")
+        if self.shards is not None:
+            if self.memory.data != "l1" or self.row_major is not None:
+                raise VerifyException("`shards` are parts of a tiled buffer in l1")
+            if len(self.shards.data) != 2 or min(self.shards.data) < 1:
+                raise VerifyException(
+                    f"shards {self.shards} are not rows x columns of parts"
+                )
         if ("$" in self.sym_name.data) != (self.last is not None):
             raise VerifyException("`last` and a `$` in the name belong together")
         if self.recipe is not None:
@@ -238,8 +249,10 @@ class CircularBufferOp(IRDLOperation):
     """A circular buffer: `depth` blocks of pages, each block spanning some axes.
 
     `of %x[m, k]` fills or drains it from an operand through an index map and takes
-    its format; a local one states its format. A page is a tile, or with `rows` one
-    row of elements.
+    its format; a local one states its format. `over %x[m, k]` lies over the operand's
+    shard on this core: a push lends the tiles of an `in` operand to the consumer, a
+    pop leaves the tiles of an `out` operand in the shard, and nothing is moved. A page
+    is a tile, or with `rows` one row of elements.
     """
 
     name = "tensix.cb"
@@ -249,16 +262,26 @@ class CircularBufferOp(IRDLOperation):
     rows = opt_prop_def(UnitAttr)
     operand = opt_prop_def(LocalAttr)
     map = opt_prop_def(MapAttr)
+    shard = opt_prop_def(LocalAttr)
+    shard_map = opt_prop_def(MapAttr)
     depth = opt_prop_def(ExprAttr)
     assembly_format = (
         "$sym_name $block (`format` $data_format^)? (`rows` $rows^)? "
-        "(`of` $operand^ $map)? (`depth` $depth^)? attr-dict"
+        "(`of` $operand^ $map)? (`over` $shard^ $shard_map)? (`depth` $depth^)? "
+        "attr-dict"
     )
 
     def verify_(self) -> None:
-        if self.operand is None and self.data_format is None:
+        sources = (self.operand, self.shard, self.data_format)
+        if all(source is None for source in sources):
             raise VerifyException(
                 f"cb {self.sym_name} states neither an operand (`of`) nor a format"
+            )
+        others = (self.operand, self.data_format, self.rows)
+        if self.shard is not None and any(other is not None for other in others):
+            raise VerifyException(
+                f"cb {self.sym_name} lies over a shard, so it takes no `of`, format "
+                "or rows of its own"
             )
         if self.data_format is not None:
             _one_of("format", self.data_format.data, tuple(DataFormat))

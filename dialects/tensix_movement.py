@@ -153,14 +153,22 @@ class ReceiveOp(IRDLOperation):
 
 @irdl_op_definition
 class MulticastWriteOp(IRDLOperation):
-    """Raw multicast of the reserved block to the same address in a rectangle."""
+    """Raw multicast of the reserved block to the same address in a rectangle.
+
+    The sender is left out. With `loopback` it is a receiver as all others, and sends
+    the operand's tiles of the current ranges, which lie in its own shard.
+    """
 
     name = "tensix.noc_async_write_multicast"
     buffer = prop_def(LocalAttr)
     start = prop_def(PointAttr)
     end = prop_def(PointAttr)
     linked = opt_prop_def(UnitAttr)
-    assembly_format = "$buffer `from` $start `to` $end (`linked` $linked^)? attr-dict"
+    loopback = opt_prop_def(UnitAttr)
+    assembly_format = (
+        "$buffer `from` $start `to` $end (`linked` $linked^)? (`loopback` $loopback^)? "
+        "attr-dict"
+    )
 
 
 @irdl_op_definition
@@ -196,14 +204,21 @@ class SemaphoreIncOp(IRDLOperation):
 
 @irdl_op_definition
 class SemaphoreMulticastOp(IRDLOperation):
-    """Write a semaphore on every core of a rectangle, the sender left out."""
+    """Write a semaphore on every core of a rectangle, the sender left out.
+
+    With `loopback` the sender is a receiver too.
+    """
 
     name = "tensix.noc_semaphore_set_multicast"
     semaphore = prop_def(LocalAttr)
     start = prop_def(PointAttr)
     end = prop_def(PointAttr)
     value = prop_def(ExprAttr)
-    assembly_format = "$semaphore `from` $start `to` $end `,` $value attr-dict"
+    loopback = opt_prop_def(UnitAttr)
+    assembly_format = (
+        "$semaphore `from` $start `to` $end `,` $value (`loopback` $loopback^)? "
+        "attr-dict"
+    )
 
 
 @irdl_op_definition

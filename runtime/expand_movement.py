@@ -10,6 +10,7 @@ from xdsl.ir import Operation
 from dialects import tensix_movement as movement
 from dialects.chip import Core
 from dialects.expr import Expr, Name
+from dialects.program import CircularBuffer
 from dialects.syntax import LocalAttr
 from runtime import instructions as ins
 from runtime.expander import Builder, Expander, Step, Walk
@@ -21,10 +22,16 @@ def _pages(kind: type, starts_block: bool) -> Callable[..., Step]:
     def build(expander: Expander, op: movement._PagesOp, site: int) -> Step:
         buffer = expander.buffer(op.buffer)
         count = None if op.pages is None else op.pages.data
+        in_place = _in_place(expander, buffer, kind)
 
         def run(walk: Walk) -> None:
             if starts_block:
                 expander.rebase(walk, buffer)
+            if in_place is not None:
+                tiles = expander.shard_tiles(walk, buffer)
+                slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
+                parameter = expander.operand(buffer)
+                walk.out.append(in_place(site, buffer.index, slots, parameter, tiles))
             pages = (
                 buffer.block_pages if count is None else int(count.evaluate(walk.env))
             )
@@ -33,6 +40,16 @@ def _pages(kind: type, starts_block: bool) -> Callable[..., Step]:
         return run
 
     return build
+
+
+def _in_place(expander: Expander, buffer: CircularBuffer, kind: type) -> type | None:
+    """What a push or pop of a buffer over a shard does to the operand, if anything."""
+    if not buffer.over:
+        return None
+    way = expander.facts.parameters[expander.operand(buffer)][0]
+    return {("in", ins.PushBack): ins.LendTiles, ("out", ins.PopFront): ins.KeepTiles}.get(
+        (way, kind)
+    )
 
 
 # -- data movement -------------------------------------------------------------
@@ -214,12 +231,17 @@ def _multicast_write(
     expander: Expander, op: movement.MulticastWriteOp, site: int
 ) -> Step:
     buffer = expander.buffer(op.buffer)
+    loopback = op.loopback is not None
 
     def run(walk: Walk) -> None:
-        start, end, receivers = expander.rectangle(
-            walk, _core(walk, op.start.data), _core(walk, op.end.data)
-        )
+        corners = _core(walk, op.start.data), _core(walk, op.end.data)
+        start, end, receivers = expander.rectangle(walk, *corners, loopback=loopback)
         linked = op.linked is not None
+        shard = None
+        if loopback:
+            slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
+            tiles = expander.shard_tiles(walk, buffer)
+            shard = ins.ShardSource(expander.operand(buffer), tiles, slots)
         walk.out.append(
             ins.MulticastWrite(
                 site,
@@ -230,6 +252,7 @@ def _multicast_write(
                 receivers,
                 walk.noc,
                 linked,
+                shard,
             )
         )
 
@@ -267,11 +290,11 @@ def _semaphore_multicast(
     expander: Expander, op: movement.SemaphoreMulticastOp, site: int
 ) -> Step:
     semaphore = expander.semaphore(op.semaphore.data)
+    loopback = op.loopback is not None
 
     def run(walk: Walk) -> None:
-        start, end, receivers = expander.rectangle(
-            walk, _core(walk, op.start.data), _core(walk, op.end.data)
-        )
+        corners = _core(walk, op.start.data), _core(walk, op.end.data)
+        start, end, receivers = expander.rectangle(walk, *corners, loopback=loopback)
         value = int(op.value.data.evaluate(walk.env))
         walk.out.append(
             ins.SemaphoreMulticast(

@@ -80,6 +80,7 @@ class Expander:
             self.semaphores[f"{name}.ready"] = 0
             self.semaphores[f"{name}.valid"] = 0
         self.semaphore_index = {name: i for i, name in enumerate(self.semaphores)}
+        self._rectangles: dict[tuple[Core, Core], tuple[Core, ...]] = {}
 
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
@@ -300,18 +301,38 @@ class Expander:
             )
         return self.parameter_index[buffer.operand]
 
+    def shard_tiles(self, walk: Walk, buffer: CircularBuffer) -> np.ndarray:
+        """As `tiles`; they must lie in the shard of the core that walks."""
+        tiles = self.tiles(walk, buffer)
+        assert buffer.operand is not None
+        tensor = self.by_parameter[buffer.operand]
+        height, width = tensor.shard_tiles
+        rows, columns = np.divmod(tiles, tensor.tile_columns)
+        owners = set(zip(columns // width, rows // height, strict=True))
+        if tensor.shards is None or owners - {walk.core}:
+            raise NetlistError(
+                f"core {walk.core} uses tiles of %{buffer.operand} in place, but they "
+                "lie elsewhere",
+                limit="its own shard",
+                advice="cut the buffer into `shards` as the axes are spread over cores",
+            )
+        return tiles
+
     def rectangle(
-        self, walk: Walk, start: Core, end: Core
+        self, walk: Walk, start: Core, end: Core, *, loopback: bool = False
     ) -> tuple[Core, Core, tuple[Core, ...]]:
-        """A rectangle with the active cores in it, the sender left out."""
-        receivers = tuple(
-            core
-            for core in self.facts.cores
-            if start.x <= core.x <= end.x
-            and start.y <= core.y <= end.y
-            and core != walk.core
-        )
-        return start, end, receivers
+        """A rectangle with the active cores in it, the sender left out or not."""
+        key = (start, end)
+        if key not in self._rectangles:
+            self._rectangles[key] = tuple(
+                core
+                for core in self.facts.cores
+                if start.x <= core.x <= end.x and start.y <= core.y <= end.y
+            )
+        inside = self._rectangles[key]
+        if loopback:
+            return start, end, inside
+        return start, end, tuple(core for core in inside if core != walk.core)
 
     def multicast(self, attr: LocalAttr) -> Multicast:
         """Look up a multicast."""

@@ -162,11 +162,41 @@ class Fill(Instruction):
 
 
 @dataclass(slots=True)
+class LendTiles(Instruction):
+    """Pages of a circular buffer over a shard hold `tiles` of the operand, in place."""
+
+    cb: int
+    slots: Slots
+    parameter: int
+    tiles: np.ndarray
+
+
+@dataclass(slots=True)
+class KeepTiles(Instruction):
+    """What pages of a circular buffer over a shard hold are now the operand's tiles."""
+
+    cb: int
+    slots: Slots
+    parameter: int
+    tiles: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSource:
+    """Tiles in the sender's own shard that a multicast puts into slots."""
+
+    parameter: int
+    tiles: np.ndarray
+    slots: Slots
+
+
+@dataclass(slots=True)
 class MulticastWrite(Instruction):
     """Multicast `pages` of the reserved block to `receivers`, at the same address.
 
     `start` and `end` are the corners of the rectangle (inclusive, logical); the
-    sender is left out. Posted: no barrier belongs to it.
+    sender is left out, unless it sends tiles of its `shard`. Posted: no barrier
+    belongs to it.
     """
 
     cb: int
@@ -176,6 +206,7 @@ class MulticastWrite(Instruction):
     receivers: tuple[Core, ...]
     noc: int
     linked: bool
+    shard: ShardSource | None = None
 
 
 @dataclass(slots=True)

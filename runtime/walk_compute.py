@@ -132,7 +132,9 @@ class ComputeWalk(WalkState):
         old = None
         if i.l1_accumulate:
             buffer = thread.state.buffers[i.cb]
-            old = buffer.pages[buffer.back(i.slots)]
+            position = buffer.back(i.slots)
+            old = buffer.pages[position]
+            old = np.where(old == EMPTY, buffer.left[position], old)
         packed = self.recorder.pack(i, values, old)
         self._write_back(thread, i.cb, i.slots, packed)
         return True

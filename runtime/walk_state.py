@@ -30,9 +30,10 @@ DST_TILES = 16
 
 @dataclass(slots=True)
 class Buffer:
-    """A circular buffer on one core."""
+    """A circular buffer on one core; `left` is what L1 holds of popped pages."""
 
     pages: np.ndarray
+    left: np.ndarray
     received: int = 0
     acked: int = 0
     reserved: int = 0
@@ -91,7 +92,7 @@ class WalkState:
 
     def _new_core(self, core: Core) -> CoreState:
         buffers = [
-            Buffer(np.full(facts.capacity_pages, EMPTY, np.int64))
+            Buffer(*np.full((2, facts.capacity_pages), EMPTY, np.int64))
             for facts in self.launch.circular_buffers
         ]
         dst = np.full(DST_TILES, EMPTY, np.int64)

@@ -150,7 +150,9 @@ class Walker(ComputeWalk):
                 "flight",
                 "put noc_async_write_barrier before the pop",
             )
-        buffer.pages[buffer.front(np.arange(i.pages))] = EMPTY
+        position = buffer.front(np.arange(i.pages))
+        buffer.left[position] = buffer.pages[position]
+        buffer.pages[position] = EMPTY
         buffer.acked += i.pages
         buffer.waited = 0
         return True
@@ -222,12 +224,26 @@ class Walker(ComputeWalk):
         self._write_back(thread, i.cb, i.slots, self.recorder.constant(i, old))
         return True
 
+    def _lend(self, thread: Thread, i: ins.LendTiles) -> bool:
+        values = self.recorder.leaf(i.parameter, i.tiles)
+        self._write_back(thread, i.cb, i.slots, values)
+        return True
+
+    def _keep(self, thread: Thread, i: ins.KeepTiles) -> bool:
+        values = self._front(thread, i.cb, i.slots)
+        self.recorder.store(i.parameter, i.tiles, values)
+        return True
+
     # -- multicast and semaphores --------------------------------------------------
 
     def _multicast(self, thread: Thread, i: ins.MulticastWrite) -> bool:
         source = thread.state.buffers[i.cb]
-        slots = np.arange(i.pages)
-        values = source.pages[source.back(slots)]
+        if i.shard is not None:
+            slots = i.shard.slots
+            values = self.recorder.leaf(i.shard.parameter, i.shard.tiles)
+        else:
+            slots = np.arange(i.pages)
+            values = source.pages[source.back(slots)]
         if (values == IN_FLIGHT).any():
             raise self._fault(
                 thread,
@@ -235,7 +251,7 @@ class Walker(ComputeWalk):
                 "put noc_async_read_barrier before the send",
             )
         for core in i.receivers:
-            self._land(thread, i, self.cores[core], values)
+            self._land(thread, i, self.cores[core], slots=slots, values=values)
         return True
 
     def _land(
@@ -243,6 +259,8 @@ class Walker(ComputeWalk):
         thread: Thread,
         i: ins.MulticastWrite,
         receiver: CoreState,
+        *,
+        slots: np.ndarray,
         values: np.ndarray,
     ) -> None:
         buffer = receiver.buffers[i.cb]
@@ -255,7 +273,7 @@ class Walker(ComputeWalk):
                 f"has {buffer.reserved} pages reserved at {buffer.received}",
                 "receivers reserve the block before they say that there is room",
             )
-        position = buffer.back(np.arange(i.pages))
+        position = buffer.back(slots)
         if (buffer.pages[position] == IN_FLIGHT).any():
             raise self._fault(
                 thread,
@@ -343,6 +361,8 @@ _HANDLERS: dict[type, Callable[..., bool]] = {
     ins.ReadScalars: Walker._read_scalars,
     ins.WriteBarrier: Walker._write_barrier,
     ins.Fill: Walker._fill,
+    ins.LendTiles: Walker._lend,
+    ins.KeepTiles: Walker._keep,
     ins.MulticastWrite: Walker._multicast,
     ins.SemaphoreSet: Walker._semaphore_set,
     ins.SemaphoreWait: Walker._semaphore_wait,
