@@ -106,7 +106,7 @@ def dram_cycles(write: bool, all_banks: bool, count: int, num_bytes: int) -> flo
 def multicast_cycles(
     columns: int, rows: int, linked: bool, count: int, num_bytes: int
 ) -> float:
-    """Cycles of `count` multicasts from outside a rectangle."""
+    """Cycles of `count` multicasts from outside a rectangle, the last not linked."""
     source = Core(0, 7) if columns > 1 else Core(1, 0)
     workload = WorkloadBuilder(CHIP, COSTS, [source])
     receivers = (
@@ -115,9 +115,10 @@ def multicast_cycles(
         else [Core(2, y) for y in range(rows)]
     )
     thread: ThreadBuilder = workload.thread(source)
-    for _ in range(count):
+    for number in range(count):
+        follows = linked and number < count - 1
         thread.multicast(
-            receivers, num_bytes=num_bytes, noc=0, linked=linked, counted=True
+            receivers, num_bytes=num_bytes, noc=0, linked=follows, counted=True
         )
     thread.add(t.WRITE_BARRIER)
     return run_workload(workload)[0]

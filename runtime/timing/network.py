@@ -84,10 +84,10 @@ def ready(s, p, now):
 
 @inner
 def reservation(s, p):
-    """Cycles until a multicast has its path: none of it if the last one kept it."""
+    """Cycles until a multicast has its path: few if the packet before kept it."""
     packet, queue = s.packets[p], s.niu[s.packets[p, t.P_NIU]]
     tree = packet[t.P_TREE]
-    kept = queue[t.Q_LINKED] == tree and packet[t.P_FLAGS] & t.FIRST
+    kept = queue[t.Q_LINKED] == tree
     queue[t.Q_LINKED] = tree if packet[t.P_FLAGS] & t.LINKED else -1
     if kept:
         return s.cost[t.L_LINKED]
@@ -122,6 +122,10 @@ def inject(s, niu, now):
     if packet[t.P_KIND] == t.CAST:
         s.times[p, t.F_TAIL] = 0.0
         spread(s, p, packet[t.P_TREE], start + s.cost[t.L_NIU])
+        if s.trees[packet[t.P_TREE], t.N_SELF] != t.NO_RECEIVER:
+            subject = p | packet[t.P_TREE] << t.SUBJECT_BITS
+            landed = end + 2 * s.cost[t.L_NIU]
+            push(s, landed, t.LAND | subject << t.EVENT_BITS)
     else:
         s.times[p, t.F_TAIL] = max(s.times[p, t.F_TAIL], end) + s.cost[t.L_NIU]
         push(s, start + s.cost[t.L_NIU], t.HOP | p << t.EVENT_BITS)
@@ -210,11 +214,14 @@ def branch(s, p, node, now):
 def land(s, p, node, now):
     """A multicast has arrived at one core: raise its flag, send the acknowledgement."""
     packet = s.packets[p]
-    core = s.trees[node, t.N_CORE]
+    itself = node == packet[t.P_TREE]
+    core = s.trees[node, t.N_SELF if itself else t.N_CORE]
     if packet[t.P_SEMAPHORE] >= 0 and core >= 0:
         set_semaphore(s, core, packet[t.P_SEMAPHORE], packet[t.P_VALUE], now)
     answer = s.cost[t.L_L1_ACCESS] + packet[t.P_WIRE] * s.cost[t.L_WRITE_TAIL]
-    answer += 2 * s.cost[t.L_NIU] + s.cost[t.L_HOP] * s.trees[node, t.N_BACK]
+    answer += 2 * s.cost[t.L_NIU]
+    if not itself:
+        answer += s.cost[t.L_HOP] * s.trees[node, t.N_BACK]
     s.times[p, t.F_TAIL] = max(s.times[p, t.F_TAIL], now + answer)
     packet[t.P_LEFT] -= 1
     if packet[t.P_LEFT] == 0:

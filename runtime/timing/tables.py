@@ -54,13 +54,13 @@ P_KIND, P_NOC, P_NODE, P_TARGET, P_WIRE, P_THREAD, P_BANK = range(7)
 P_NIU, P_NEXT, P_SEQUENCE = range(7, 10)
 P_TREE, P_LEFT, P_SEMAPHORE, P_VALUE, P_FLAGS, PACKET_COLUMNS = range(10, 16)
 RESPONSE, WRITTEN, CAST, INCREMENT = range(4)
-LINKED, COUNTED, FIRST = 1, 2, 4
+LINKED, COUNTED = 1, 2
 F_TAIL, F_RETURN = 0, 1
 
 # Columns of a NIU queue, and of a multicast tree node.
 Q_HEAD, Q_TAIL, Q_PENDING, Q_SEQUENCE, Q_LINKED, QUEUE_COLUMNS = range(6)
 N_LINK, N_CORE, N_CHILD, N_SIBLING, N_BACK = range(5)
-N_NOC, N_SPAN, N_LEAVES = 0, 1, 4  # of the root
+N_NOC, N_SPAN, N_SELF, N_LEAVES = 0, 1, 3, 4  # of the root
 NO_RECEIVER, IDLE_RECEIVER = -1, -2  # instead of a core number
 WINDOW_SLOTS = 8
 LEAST_WAIT = 1.0  # cycles; less is the rounding of back-to-back packets

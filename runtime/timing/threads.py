@@ -99,7 +99,8 @@ def step_multicast(s, thread, op, now, issue):
     """Issue a multicast: `op` is code, tree, bytes (or semaphore), flags (or value).
 
     The last argument is the bytes of the largest packet. The processor hands over one
-    packet after the other, each when the one before has left.
+    packet after the other, each when the one before has left. A linked call is linked
+    in all its packets: its path is reserved once.
     """
     nodes = s.sizes.nodes
     tree, largest = op[1], op[4]
@@ -110,8 +111,9 @@ def step_multicast(s, thread, op, now, issue):
     flags = 0 if flag else op[3]
     initiator = 2 * nodes + noc * nodes + here
     rate = s.resources[t.NIUS * nodes + initiator, t.R_BYTE_CYCLES]
-    reserve = s.cost[t.L_RESERVE] + s.cost[t.L_RESERVE_HOP] * s.trees[tree, t.N_SPAN]
-    first = t.FIRST
+    between = s.cost[t.L_RESERVE] + s.cost[t.L_RESERVE_HOP] * s.trees[tree, t.N_SPAN]
+    if flags & t.LINKED:
+        between = s.cost[t.L_LINKED]
     while size > 0:
         part = min(size, largest)
         size -= part
@@ -120,15 +122,12 @@ def step_multicast(s, thread, op, now, issue):
         packet = s.packets[p]
         packet[t.P_NIU], packet[t.P_TREE], packet[t.P_LEFT] = initiator, tree, left
         packet[t.P_SEMAPHORE], packet[t.P_VALUE] = (op[2], op[3]) if flag else (-1, 0)
-        packet[t.P_FLAGS] = (
-            first | (flags & t.COUNTED) | (0 if size else flags & t.LINKED)
-        )
+        packet[t.P_FLAGS] = flags
         if flags & t.COUNTED:
             s.threads[thread, t.T_WRITES] += 1
         push(s, now, t.READY | p << t.EVENT_BITS)
-        first = 0
         if size > 0:
-            now += reserve + wire * rate
+            now += between + wire * rate
     return now + issue
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from runtime.timing.compute import ComputeCosts, SourceWork
 from runtime.timing.workload import ThreadBuilder, WorkloadBuilder
 
 COMPUTE_THREADS = ("unpack", "math", "pack")
+_SHARD_ISSUE = {"read": "read", "written": "write"}
 
 # An odd multiplier spreads rows whose numbers only run time knows over the banks.
 _SPREAD = 2654435761
@@ -81,6 +83,11 @@ class Translation:
         if tensor.memory == "dram":
             banks = self.launch.facts.chip.num_dram_banks
             return (pages + tensor.first_bank) % banks + self.builder.bank_place(0)
+        if tensor.shards is not None:
+            height, width = tensor.shard_tiles
+            rows, columns = np.divmod(pages, tensor.tile_columns)
+            grid = self.launch.facts.chip.grid
+            return self._owners[rows // height * grid.x + columns // width]
         return self._owners[(pages + tensor.first_bank) % len(self._owners)]
 
     def count(self, tensor: Tensor, num_bytes: int, direction: str) -> None:
@@ -135,7 +142,32 @@ class _Writer:
         size = tensor.data_format.tile_bytes
         places = self.translation.places(tensor, op.tiles)
         self.translation.count(tensor, size * len(places), direction)
+        if tensor.shards is not None:
+            self._transfer_runs(op, code, direction, size, places)
+            return
         self.risc.transfer(code, places, num_bytes=size, noc=op.noc, issue_cycles=issue)
+
+    def _transfer_runs(
+        self,
+        op: ins.Read | ins.Write,
+        code: int,
+        direction: str,
+        tile_bytes: int,
+        places: np.ndarray,
+    ) -> None:
+        """Tiles that lie together in a shard and in the buffer are one transaction."""
+        issue = getattr(self.costs, f"{_SHARD_ISSUE[direction]}_issue_cycles")
+        apart = (np.diff(op.tiles) != 1) | (np.diff(op.slots) != 1)
+        apart |= np.diff(places) != 0
+        firsts = np.concatenate([[0], np.flatnonzero(apart) + 1, [len(places)]])
+        for first, stop in itertools.pairwise(firsts.tolist()):
+            self.risc.transfer(
+                code,
+                places[first : first + 1],
+                num_bytes=(stop - first) * tile_bytes,
+                noc=op.noc,
+                issue_cycles=issue,
+            )
 
     def write_rows(self, op: ins.WriteRows) -> None:
         """A face row is one piece; the tile below is in the next bank."""
@@ -203,6 +235,9 @@ class _Writer:
             cycles += self.costs.l1_access_cycles + 4 * self.costs.niu_cycles
             cycles += self.costs.barrier_wake_cycles
         self.risc.add(t.DELAY, cycles=cycles)
+
+    def in_place(self, _: ins.LendTiles | ins.KeepTiles) -> None:
+        """Nothing moves."""
 
     def multicast(self, op: ins.MulticastWrite) -> None:
         size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
@@ -312,6 +347,8 @@ _TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, Any], None]] = {
     ins.ReadScalars: _Writer.read_scalars,
     ins.WriteBarrier: _Writer.write_barrier,
     ins.Fill: _Writer.fill,
+    ins.LendTiles: _Writer.in_place,
+    ins.KeepTiles: _Writer.in_place,
     ins.MulticastWrite: _Writer.multicast,
     ins.SemaphoreSet: _Writer.semaphore_set,
     ins.SemaphoreWait: _Writer.semaphore_wait,

@@ -156,8 +156,10 @@ class WorkloadBuilder:
         }
         first = len(self._tree_rows)
         span = self.geometry.span([*nodes])
+        count = len(nodes)
+        itself = nodes.pop(source, t.NO_RECEIVER)
         root, *rest = self.geometry.tree(noc, source, nodes)
-        self._tree_rows.append((noc, span, first + root[t.N_CHILD], -1, len(nodes)))
+        self._tree_rows.append((noc, span, first + root[t.N_CHILD], itself, count))
         for link, receiver, child, sibling, back in rest:
             child = child + first if child >= 0 else -1
             sibling = sibling + first if sibling >= 0 else -1
