@@ -131,7 +131,7 @@ def _axis_faults(
 def _needed_axes(
     facts: ProgramFacts, op: Operation
 ) -> list[tuple[str, tuple[str, ...]]]:
-    if isinstance(op, compute.MatmulBlockOp):
+    if isinstance(op, compute.MatmulOp):
         rows = facts.circular_buffers[op.lhs.data].axes
         columns = tuple(axis for axis in op.axes.data if axis not in rows)
         right = (*op.over.data, *columns)

@@ -60,6 +60,12 @@ def check_maps(
 def _layout(
     run: RunOp, buffer: CircularBuffer, bound: str, tensor: Tensor
 ) -> Iterator[ForgeError]:
+    if buffer.over and tensor.shards is None:
+        yield fault(
+            buffer.op,
+            f"%{buffer.name} lies over @{bound}, which is not cut into shards",
+            advice=f"write `shards` at @{bound}, or `of` instead of `over`",
+        )
     if buffer.rows == tensor.row_major or tensor.data_format.is_integer:
         return
     has, wants = ("rows", "tiles") if tensor.row_major else ("tiles", "rows")
@@ -158,6 +164,7 @@ def check_fit(
 ) -> Iterator[ForgeError]:
     """Buffers are aligned, and fit into DRAM and, with circular buffers, into L1."""
     yield from _alignment(bindings, chip)
+    yield from _shards(bindings, chip)
     places = allocate_buffers(bindings.netlist, chip)
     yield from _dram(bindings, places, chip)
     blamed: set[str] = set()
@@ -181,6 +188,19 @@ def _alignment(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
                 limit=f"a multiple of {unit} bytes",
                 value=f"{page_bytes(tensor)} bytes",
                 advice="pad the rows, or store the buffer tiled",
+            )
+
+
+def _shards(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
+    for op in bindings.buffer_ops:
+        rows, columns = tensor_of(op).shards or (1, 1)
+        if rows > chip.grid.y or columns > chip.grid.x:
+            yield fault(
+                op,
+                f"{op.sym_name} is cut into more shards than there are cores",
+                limit=f"{chip.grid.y}x{chip.grid.x} on {chip.name}",
+                value=f"{rows}x{columns}",
+                advice="cut it into fewer rows and columns of shards",
             )
 
 

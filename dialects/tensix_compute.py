@@ -118,15 +118,13 @@ class MulTilesOp(_BinaryTilesOp):
     )
 
 
-@irdl_op_definition
-class MatmulBlockOp(IRDLOperation):
-    """Dst += lhs x rhs over the tiles of the `sum` axes; Dst is rows x columns.
+class MatmulOp(IRDLOperation):
+    """Base: Dst += lhs x rhs over the tiles of the `sum` axes; Dst is rows x columns.
 
     Rows are the axes of `lhs`, columns those of `rhs`, in the order of `axes`.
     `transpose` turns each tile of `rhs` on its way into SrcA.
     """
 
-    name = "tensix.matmul_block"
     lhs = prop_def(LocalAttr)
     rhs = prop_def(LocalAttr)
     transpose = opt_prop_def(UnitAttr)
@@ -136,6 +134,20 @@ class MatmulBlockOp(IRDLOperation):
     assembly_format = (
         "$lhs `,` $rhs (`transpose` $transpose^)? $axes `sum` $over `->` $dst attr-dict"
     )
+
+
+@irdl_op_definition
+class MatmulBlockOp(MatmulOp):
+    """A product of blocks: a tile of one operand stays in Src for a row or column."""
+
+    name = "tensix.matmul_block"
+
+
+@irdl_op_definition
+class MatmulTilesOp(MatmulOp):
+    """A product of blocks tile by tile: both operands are unpacked for each."""
+
+    name = "tensix.matmul_tiles"
 
 
 @irdl_op_definition
@@ -264,6 +276,7 @@ OPERATIONS = [
     SubTilesOp,
     MulTilesOp,
     MatmulBlockOp,
+    MatmulTilesOp,
     ReduceTilesOp,
     TilizeBlockOp,
     PackTilesOp,

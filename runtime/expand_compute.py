@@ -77,7 +77,7 @@ def _binary(kind: str) -> Callable[..., Step]:
     return build
 
 
-def _matmul(expander: Expander, op: compute.MatmulBlockOp, site: int) -> Step:
+def _matmul(expander: Expander, op: compute.MatmulOp, site: int) -> Step:
     lhs, rhs = expander.buffer(op.lhs), expander.buffer(op.rhs)
     over = op.over.data
     rows = tuple(a for a in op.axes.data if a in lhs.axes)
@@ -98,6 +98,7 @@ def _matmul(expander: Expander, op: compute.MatmulBlockOp, site: int) -> Step:
                 right.reshape(inner, -1),
                 op.transpose is not None,
                 op.dst.data,
+                keeps_tiles=isinstance(op, compute.MatmulBlockOp),
             )
         )
 
@@ -209,6 +210,7 @@ COMPUTE: dict[type, Builder] = {
     compute.SubTilesOp: _binary("sub"),
     compute.MulTilesOp: _binary("mul"),
     compute.MatmulBlockOp: _matmul,
+    compute.MatmulTilesOp: _matmul,
     compute.ReduceTilesOp: _reduce,
     compute.TilizeBlockOp: _tilize,
     compute.PackTilesOp: _pack,

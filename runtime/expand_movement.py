@@ -47,9 +47,9 @@ def _in_place(expander: Expander, buffer: CircularBuffer, kind: type) -> type | 
     if not buffer.over:
         return None
     way = expander.facts.parameters[expander.operand(buffer)][0]
-    return {("in", ins.PushBack): ins.LendTiles, ("out", ins.PopFront): ins.KeepTiles}.get(
-        (way, kind)
-    )
+    if kind is ins.PushBack and way == "in":
+        return ins.LendTiles
+    return ins.KeepTiles if kind is ins.PopFront and way == "out" else None
 
 
 # -- data movement -------------------------------------------------------------

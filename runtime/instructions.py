@@ -305,7 +305,10 @@ class BinaryTiles(Instruction):
 
 @dataclass(slots=True)
 class MatmulBlock(Instruction):
-    """Dst[dst + r * C + c] += sum over k of lhs[r, k] x rhs[k, c] (tiles)."""
+    """Dst[dst + r * C + c] += sum over k of lhs[r, k] x rhs[k, c] (tiles).
+
+    `keeps_tiles`: a tile of one operand stays in Src for a row or column of tiles.
+    """
 
     lhs_cb: int
     lhs_slots: Slots
@@ -313,6 +316,7 @@ class MatmulBlock(Instruction):
     rhs_slots: Slots
     transpose: bool
     dst: int
+    keeps_tiles: bool = True
 
 
 @dataclass(slots=True)

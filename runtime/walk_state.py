@@ -92,7 +92,10 @@ class WalkState:
 
     def _new_core(self, core: Core) -> CoreState:
         buffers = [
-            Buffer(*np.full((2, facts.capacity_pages), EMPTY, np.int64))
+            Buffer(
+                np.full(facts.capacity_pages, EMPTY, np.int64),
+                np.full(facts.capacity_pages, EMPTY, np.int64),
+            )
             for facts in self.launch.circular_buffers
         ]
         dst = np.full(DST_TILES, EMPTY, np.int64)

@@ -99,10 +99,10 @@ def vendor_netlist(matmul: Matmul) -> str:
     lines = [
         'tensix.netlist @vendor_matmul version 1 chip "n150" {',
         *_buffers(matmul),
-        "program @matmul(in %in0, in %in1, out %out) "
-        f"fidelity {matmul.fidelity.value} dst bf16 {{",
+        f"program @matmul({_PARAMETERS}) fidelity {matmul.fidelity.value} dst bf16 {{",
         *_axes(matmul),
         *_circular_buffers(matmul),
+        *_exchange(matmul),
         *_IN0[_in0_kind(matmul)](matmul),
         *_in1(matmul),
         *_compute(matmul),
@@ -111,6 +111,9 @@ def vendor_netlist(matmul: Matmul) -> str:
         "}",
     ]
     return _indented(lines)
+
+
+_PARAMETERS = "in %in0, in %in1, out %out"
 
 
 def _indented(lines: list[str]) -> str:
@@ -164,6 +167,20 @@ def _circular_buffers(matmul: Matmul) -> Iterator[str]:
     yield f"cb %out {subblock} {how} %out[m, n] depth {cut.num_subblocks}"
 
 
+def _exchange(matmul: Matmul) -> Iterator[str]:
+    """Multicasts and semaphores: in0 on NoC 1, in1 on NoC 0."""
+    kind = _in0_kind(matmul)
+    if kind == "sharded":
+        yield "semaphore %room initial 0"
+        yield "semaphore %there initial 0"
+    elif kind == "2d":
+        yield "multicast %row of %in0 along x from (0, y) noc 1 linked"
+    elif kind == "1d":
+        yield "multicast %all of %in0 along xy from (0, 0) noc 1 linked"
+    if matmul.blocking.kind == "2d":
+        yield "multicast %column of %in1 along y from (x, 0) noc 0 linked"
+
+
 # -- in0 -----------------------------------------------------------------------
 
 
@@ -174,13 +191,11 @@ def _in0_kind(matmul: Matmul) -> str:
 
 def _in0_from_column(matmul: Matmul) -> Iterator[str]:
     """The left column reads and sends along its row, on NoC 1."""
-    yield "multicast %row of %in0 along x from (0, y) noc 1 linked"
     yield from _sending("in0", "riscv1 noc 1", "%row", ("x == 0", "x > 0"))
 
 
 def _in0_from_first(matmul: Matmul) -> Iterator[str]:
     """The first core reads and sends to all."""
-    yield "multicast %all of %in0 along xy from (0, 0) noc 1 linked"
     yield from _sending("in0", "riscv1 noc 1", "%all", ("x + y == 0", "x + y > 0"))
 
 
@@ -218,8 +233,6 @@ def _in0_from_shards(matmul: Matmul) -> Iterator[str]:
     copies = cut.part[0] > 1 and cut.k_block < width
     owner = "k.start" if width == 1 else f"k.start floordiv {width}"
     row = f"from (0, y) to ({cut.grid.x - 1}, y)"
-    yield "semaphore %room initial 0"
-    yield "semaphore %there initial 0"
     yield "kernel in0 on riscv1 noc 1 {"
     yield from ("for m {", "for n {", "for k {")
     yield "cb_reserve_back %in0"
@@ -264,8 +277,6 @@ _IN0 = {
 def _in1(matmul: Matmul) -> Iterator[str]:
     """One processor reads (and sends) in1 and writes the output, on NoC 0."""
     kind = matmul.blocking.kind
-    if kind == "2d":
-        yield "multicast %column of %in1 along y from (x, 0) noc 0 linked"
     yield "kernel in1_and_out on riscv0 noc 0 {"
     yield from ("for m {", "for n {", "for k {")
     if kind == "2d":
@@ -343,10 +354,8 @@ def _reload(matmul: Matmul) -> Iterator[str]:
 
 
 def _product(matmul: Matmul) -> Iterator[str]:
-    if not matmul.tile_by_tile:
-        yield "matmul_block %in0, %in1 [m, n] sum [k] -> dst[0]"
-        return
-    raise NotImplementedError
+    name = "matmul_tiles" if matmul.tile_by_tile else "matmul_block"
+    yield f"{name} %in0, %in1 [m, n] sum [k] -> dst[0]"
 
 
 def _pack(matmul: Matmul) -> Iterator[str]:

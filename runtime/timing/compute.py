@@ -80,7 +80,9 @@ class ComputeCosts:
         )
         lhs, rhs = self._unpack[op.lhs_cb], self._unpack[op.rhs_cb]
         streamed, kept = (rhs, lhs) if columns >= rows else (lhs, rhs)
-        if rows == 1 or columns == 1:
+        if not op.keeps_tiles:
+            reloads = float(tiles)
+        elif rows == 1 or columns == 1:
             reloads = 1.0
         else:
             reloads = costs.stationary_reload * min(rows, columns)

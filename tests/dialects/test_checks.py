@@ -68,6 +68,30 @@ FAULTS = {
         "buffer @a is declared twice",
         "buffer @a dram bf16 32x128",
     ),
+    "over a buffer without shards": (
+        "vendor_one_core",
+        (" shards 1x1", ""),
+        "%in0 lies over @in0, which is not cut into shards",
+        "cb %in0",
+    ),
+    "more shards than cores": (
+        "vendor_one_core",
+        ("shards 1x1", "shards 1x9"),
+        "@in0 is cut into more shards than there are cores",
+        "buffer @in0",
+    ),
+    "read into a buffer over a shard": (
+        "vendor_one_core",
+        ("cb_push_back %in0", "noc_async_read %in0\n          cb_push_back %in0"),
+        "%in0 is read, but is `of` no parameter",
+        "noc_async_read %in0",
+    ),
+    "block size that is none": (
+        "vendor_one_core",
+        ("[m.2, n.2] over", "[m.0, n.2] over"),
+        "'m.0' is not an axis",
+        "cb %out",
+    ),
     "program twice": (
         "elementwise",
         ("program @row_max", "program @silu_add"),

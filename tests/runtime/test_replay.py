@@ -48,6 +48,10 @@ def product(v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"c": v["a"] @ v["w"]}
 
 
+def vendor_product(v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"out": v["in0"] @ v["in1"]}
+
+
 def attention(v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Six heads of 64x64 in two groups; keys stacked, values side by side."""
     out = []
@@ -89,6 +93,9 @@ ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
         "c": np.maximum(v["a"] @ v["w"], 0),
         "d": v["a"] @ v["w"],
     },
+    "vendor_rotating": vendor_product,
+    "vendor_loopback": vendor_product,
+    "vendor_one_core": lambda v: {"out": 4 * (v["in0"] @ v["in1"])},
 }
 
 TOLERANCE = {
@@ -97,6 +104,9 @@ TOLERANCE = {
     "matmul_fp32": 2e-3,
     "attention": 0.02,
     "spill": 0.02,
+    "vendor_rotating": 0.02,
+    "vendor_loopback": 0.02,
+    "vendor_one_core": 0.02,
 }
 """Greatest difference from numpy, relative to the largest value."""
 

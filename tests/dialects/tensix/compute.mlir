@@ -18,6 +18,7 @@ tensix.netlist @compute version 1 chip "n150" {
       mul_tiles %a, %b [m] -> dst[0]
       mul_tiles %a, %b bcast row [m] sum [k] -> dst[0] accumulate
       matmul_block %a, %b [m] sum [k] -> dst[0]
+      matmul_tiles %a, %b [m] sum [k] -> dst[0]
       matmul_block %a, %b transpose [m] sum [k] -> dst[0]
       reduce_tiles sum row %a, %b [m] over [k] -> dst[0]
       reduce_tiles max col %a, %b [m] over [] -> dst[0]

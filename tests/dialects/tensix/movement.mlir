@@ -31,6 +31,8 @@ tensix.netlist @movement version 1 chip "n150" {
       receive %row
       noc_async_write_multicast %a from (0, y) to (7, y)
       noc_async_write_multicast %a from (0, y) to (7, y) linked
+      noc_async_write_multicast %a from (0, y) to (7, y) linked loopback
+      noc_semaphore_set_multicast %s from (0, 0) to (x, 3), 1 loopback
       noc_semaphore_set %s, 0
       noc_semaphore_wait %row.ready, 3
       noc_semaphore_inc %s at (0, y), 1

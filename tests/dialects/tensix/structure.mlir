@@ -3,6 +3,7 @@ tensix.netlist @all version 1 chip "n150" {
   buffer @x dram bf16 64x576
   buffer @in dram fp32 2x3x64x576 role input
   buffer @table l1 int32 64x64 row_major
+  buffer @s l1 bf16 64x64 shards 2x1 role output
   buffer @layers.$.w last 29 dram bfp8_b 576x960 from "concat(0, layers.$.q, layers.$.k)"
   buffer @cache dram bf16 64x64 role cache
   program @p(in %x, out %y, inout %z) fidelity HiFi2 dst bf16 full_sync source "model.py:3 (+2)" {
@@ -13,6 +14,7 @@ tensix.netlist @all version 1 chip "n150" {
     cb %a [m, k.part] of %x[m, k * 2 + 1] depth 2
     cb %b [] format bf16
     cb %c [m] format fp32 rows of %z[%a, max(m, 1)]
+    cb %e [m.2, k.4] over %z[m, k] depth 2
     cb %d [m, n] format bf16 of %y[m - (n - 1), n floordiv 2 mod 3]
     semaphore %s initial 0
     multicast %row of %a along x from (0, y) noc 0 linked
