@@ -17,6 +17,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "decompose": _loader("decompose", "DecomposePass"),
     "simplify": _loader("simplify", "SimplifyPass"),
     "recognize-rms-norm": _loader("recognize_rms_norm", "RecognizeRmsNormPass"),
+    "normalize-fewer-rows": _loader("normalize_fewer_rows", "NormalizeFewerRowsPass"),
     "recognize-rotary": _loader("recognize_rotary", "RecognizeRotaryPass"),
     "recognize-attention": _loader("recognize_attention", "RecognizeAttentionPass"),
     "recognize-silu": _loader("recognize_silu", "RecognizeSiluPass"),

@@ -8,6 +8,7 @@ TTIR_PIPELINE: tuple[str, ...] = (
     "simplify",
     # What the chip has a program for.
     "recognize-rms-norm",
+    "normalize-fewer-rows",
     "recognize-rotary",
     "recognize-attention",
     "recognize-silu",
