@@ -56,7 +56,8 @@ class ImportedGeneration:
     """Prompt length -> function (input_ids 1xT, last 1[, user 1]) -> logits 1x1xV of
     the row `last`. It has a `user` if the batch is more than one."""
     decode: str
-    """The function (input_ids Bx1, positions B) -> logits Bx1xV."""
+    """The function (input_ids 1xB, positions B) -> logits 1xBxV; users are rows, so
+    that 32 of them fill one tile."""
     cache: CacheShape
 
 
@@ -82,11 +83,8 @@ class _Decode(_Entry):
     def forward(
         self, input_ids: Tensor, positions: Tensor, *caches: Tensor
     ) -> tuple[Tensor, ...]:
-        batch = input_ids.shape[0]
         run = CacheRun(list(caches), positions=positions)
-        row = input_ids.reshape(1, batch)
-        logits, *new = self.run(run, input_ids=row, position_ids=positions[None])
-        return (logits.reshape(batch, 1, -1), *new)
+        return self.run(run, input_ids=input_ids, position_ids=positions[None])
 
 
 class _Prefill(_Entry):
@@ -134,7 +132,7 @@ def import_generation(
     }
     prefill = _Prefill if batch == 1 else _PrefillUser
     scalars = ((1,),) if batch == 1 else ((1,), (1,))
-    jobs: list[_Job] = [("decode", _Decode(model), ((batch, 1), (batch,)))]
+    jobs: list[_Job] = [("decode", _Decode(model), ((1, batch), (batch,)))]
     for length, title in titles.items():
         jobs.append((title, prefill(model), ((1, length), *scalars)))
     functions = _import_functions(jobs, cache, name)

