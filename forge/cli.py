@@ -299,17 +299,41 @@ def profile_command(
         ),
     ] = None,
     program: ProgramName = None,
+    core: Annotated[
+        str | None,
+        typer.Option("--core", metavar="X,Y", help="Only the kernels of this core."),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="FILE",
+            help="Write a trace that Perfetto and Chrome open; .gz to compress it.",
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            metavar="N,N-N,...",
+            help="Layers with kernels in the trace, or all. Without it, the first of "
+            "equal runs has them.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show where the cycles go, without computing any values."""
-    from forge.commands.profile import run_profile
+    from forge.commands.profile import ProfileRequest, run_profile
 
-    run_profile(
+    request = ProfileRequest(
         folder,
         program,
+        core=None if core is None else parse_core(core, "--core"),
+        trace=trace,
+        layers=layers,
         scalars=dict(map(parse_assignment, scalars or ())),
-        json=json,
     )
+    run_profile(request, json=json)
 
 
 bench_app = typer.Typer(

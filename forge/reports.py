@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from forge.console import show_json, show_table
 from forge.profile import Profile
+from forge.profile.document import profile_summary
 
 COLUMNS = (
     "program",
     "runs",
     "cores",
     "cycles",
-    "all runs",
     "share %",
+    "bound by",
+    "busiest, or longest wait",
+    "%",
     "FPU %",
-    "DRAM read KiB",
+    "DRAM %",
+    "DRAM KiB",
     "L1 KiB",
 )
 
@@ -30,50 +33,45 @@ def profile_rows(profile: Profile) -> list[Sequence[object]]:
             p.runs,
             p.cores,
             round(p.cycles),
-            round(p.total_cycles),
             round(100 * p.total_cycles / total, 1),
+            p.limit.bound.value,
+            p.limit.what,
+            round(100 * p.limit.share),
             round(100 * p.fpu_utilisation, 1),
-            round(p.dram_read_bytes / 1024),
+            round(100 * p.dram_utilisation, 1),
+            round(p.timing.dram_bytes / 1024),
             round(p.l1_bytes / 1024),
         )
         for p in profile.programs
     ]
 
 
-def profile_dicts(profile: Profile) -> list[dict[str, object]]:
-    """The same rows for JSON."""
-    return [dict(zip(COLUMNS, row, strict=True)) for row in profile_rows(profile)]
-
-
-def profile_summary(profile: Profile) -> dict[str, Any]:
-    """The totals, with units in their names."""
-    return {
-        "launches": profile.num_runs,
-        "cycles": round(profile.total_cycles),
-        "milliseconds": round(profile.milliseconds, 3),
-        "gap_cycles_between_launches": round(profile.gap_cycles),
-        "dram_read_bytes": profile.dram_read_bytes,
-        "dram_written_bytes": profile.dram_written_bytes,
-        "l1_peak_bytes": profile.l1_peak_bytes,
-        "l1_usable_bytes": profile.l1_usable_bytes,
-    }
-
-
 def show_profile(profile: Profile, *, title: str, json: bool = False) -> None:
     """Print the table of programs and the totals."""
     if json:
-        total = profile_summary(profile)
-        show_json({"programs": profile_dicts(profile), "total": total})
+        show_json(profile_summary(profile))
         return
     show_table(title, COLUMNS, profile_rows(profile))
-    print(
+    print("\n".join(summary_lines(profile)))
+
+
+def summary_lines(profile: Profile) -> list[str]:
+    """The totals in words."""
+    shares = sorted(profile.share_by_bound().items(), key=lambda item: -item[1])
+    bounds = ", ".join(f"{bound} {100 * share:.0f} %" for bound, share in shares)
+    time = (
         f"{profile.total_cycles:,.0f} cycles, {profile.milliseconds:.2f} ms at "
         f"{profile.clock_ghz:g} GHz: {profile.num_runs} launches, with gaps of "
         f"{profile.gap_cycles:,.0f} cycles between them"
     )
-    print(
-        f"DRAM {profile.dram_read_bytes / 1e6:.1f} MB read, "
-        f"{profile.dram_written_bytes / 1e6:.1f} MB written; L1 peak "
+    memory = (
+        f"DRAM {profile.dram_read_bytes / 1e6:,.1f} MB read, "
+        f"{profile.dram_written_bytes / 1e6:,.1f} MB written; L1 peak "
         f"{profile.l1_peak_bytes / 1024:,.0f} of "
         f"{profile.l1_usable_bytes / 1024:,.0f} KiB on a core"
     )
+    roofs = (
+        f"of the roofs: DRAM {100 * profile.dram_utilisation:.0f} %, "
+        f"FPU {100 * profile.fpu_utilisation:.0f} %"
+    )
+    return [time, memory, f"time is bound by {bounds}; {roofs}"]

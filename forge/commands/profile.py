@@ -1,61 +1,116 @@
 """`forge profile`: where the cycles go, without computing values."""
 
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dialects.chip import Core
 from forge.artifact import load_netlist
-from forge.console import show_table, step
+from forge.console import show_json, show_table, step
 from forge.errors import UsageError
-from forge.reports import show_profile
 
 if TYPE_CHECKING:
-    from forge.profile import ProgramProfile
+    from forge.profile import Profile
+    from forge.profile.tables import Table
+    from forge.profile.trace import Selection
+    from runtime.emulator import Machine
 
 
-def run_profile(
-    folder: Path,
-    program: str | None,
-    *,
-    scalars: Mapping[str, int],
-    json: bool,
-) -> None:
-    """Times the netlist in `folder` and prints cycles per program and per resource."""
-    if scalars:
+@dataclass(frozen=True)
+class ProfileRequest:
+    """What `forge profile` is asked for.
+
+    `program` and `core` narrow what is shown; `trace` is where to write a trace, of the
+    layers that `layers` selects.
+    """
+
+    folder: Path
+    program: str | None = None
+    core: Core | None = None
+    trace: Path | None = None
+    layers: str | None = None
+    scalars: Mapping[str, int] = field(default_factory=dict)
+
+
+def run_profile(request: ProfileRequest, *, json: bool) -> None:
+    """Times the netlist and prints cycles per program, kernel and resource."""
+    if request.scalars:
         raise UsageError(
-            f"the netlist has no run-time scalar {', '.join(scalars)}",
+            f"the netlist has no run-time scalar {', '.join(request.scalars)}",
             advice="leave --set out",
         )
-    netlist = load_netlist(folder)
+    netlist = load_netlist(request.folder)
     with step("timing") as progress:
         from forge.profile import profile_machine
+        from forge.profile.trace import Selection
         from runtime.emulator import Machine
 
-        profile = profile_machine(Machine(netlist), progress)
-    if program is None:
-        show_profile(profile, title=str(folder), json=json)
-        return
-    found = [p for p in profile.programs if p.name == program]
-    if not found:
+        machine = Machine(netlist)
+        _check(machine, request)
+        chosen = Selection.of(machine, request.layers, request.program, request.core)
+        recorded = chosen.programs if request.trace is not None else ()
+        profile = profile_machine(machine, progress, recorded=recorded)
+    if json:
+        from forge.profile.document import profile_document
+
+        shown = {"program": request.program, "core": request.core}
+        show_json(profile_document(profile, **shown))
+    else:
+        _show(profile, request)
+    if request.trace is not None:
+        _write_trace(profile, request.trace, chosen)
+
+
+def _check(machine: "Machine", request: ProfileRequest) -> None:
+    """Refuse programs and cores that there are not, before anything is timed."""
+    names = list(dict.fromkeys(run.program for run in machine.runs))
+    if request.program is not None and request.program not in names:
         raise UsageError(
-            f"there is no program '{program}'",
-            advice=f"there are {', '.join(p.name for p in profile.programs)}",
+            f"there is no program '{request.program}'",
+            advice=f"there are {', '.join(names)}",
         )
-    _show_program(found[0], json=json)
+    core, grid = request.core, machine.chip.grid
+    if core is not None and not (core.x < grid.x and core.y < grid.y):
+        raise UsageError(
+            f"{machine.chip.name} has no core {core}",
+            limit=f"columns 0 to {grid.x - 1}, rows 0 to {grid.y - 1}",
+        )
 
 
-def _show_program(program: "ProgramProfile", *, json: bool) -> None:
-    rows = [
-        (
-            str(kernel.core),
-            kernel.kernel,
-            kernel.processor,
-            round(kernel.busy_cycles),
-            round(kernel.end),
-            ", ".join(f"{why} {round(n)}" for why, n in kernel.waiting.items()),
-        )
-        for kernel in program.timing.kernels
-    ]
-    columns = ("core", "kernel", "processor", "busy", "end", "waiting for")
-    title = f"{program.name}: {program.cycles:,.0f} cycles"
-    show_table(title, columns, rows, json=json)
+def _show(profile: "Profile", request: ProfileRequest) -> None:
+    from forge.profile import tables
+    from forge.reports import show_profile
+
+    if request.core is not None:
+        _show_table(tables.core_table(profile, request.core, request.program))
+        return
+    if request.program is None:
+        show_profile(profile, title=str(request.folder))
+        print("more: --program NAME, --core X,Y, --trace FILE")
+        return
+    for program in profile.programs:
+        if program.name == request.program:
+            print("\n".join(["", *tables.heading(program), ""]))
+            _show_table(tables.kernel_table(program))
+            _show_table(tables.limit_table(program))
+            _show_table(tables.load_table(program))
+
+
+def _show_table(table: "Table") -> None:
+    show_table(table.title, table.columns, table.rows)
+
+
+def _write_trace(profile: "Profile", path: Path, chosen: "Selection") -> None:
+    from forge.profile.trace import write_trace
+
+    with step(f"writing {path}"):
+        written = write_trace(profile, chosen, path)
+    detail = "waits and work" if written.is_coarse else "every instruction"
+    print(
+        f"{path}: {written.num_bytes / 1e6:.1f} MB, {profile.num_runs} runs, "
+        f"{written.num_runs} of them with {detail} of their kernels; "
+        "open it at https://ui.perfetto.dev",
+        file=sys.stderr,
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from forge.arguments import require_at_least
 from forge.console import show_json, step
 from forge.errors import UsageError
-from forge.reports import profile_dicts, profile_summary, show_profile
+from forge.reports import show_profile
 
 if TYPE_CHECKING:
     from forge.compiled_model import CompiledModel
@@ -97,6 +97,7 @@ def answer(
 ) -> None:
     """Streams the answer below a heading, then prints the cost."""
     from forge.generate import require_prompt_fits
+    from forge.profile.document import profile_summary
 
     require_prompt_fits(model, question.token_ids)
     with step("preparing the emulator"):
@@ -112,8 +113,7 @@ def answer(
                 "text": found.text,
                 "token_ids": found.token_ids,
                 "host_tokens_per_second": len(found.token_ids) / found.seconds,
-                "programs": profile_dicts(profile),
-                "total": profile_summary(profile),
+                **profile_summary(profile),
             }
         )
         return

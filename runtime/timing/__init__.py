@@ -1,11 +1,13 @@
 """The time engine: how many cycles a launch takes, and where they go."""
 
 from runtime.timing.launch_timing import time_launch, warm_up
+from runtime.timing.recording import Recording
 from runtime.timing.result import (
     KernelTiming,
     LaunchTiming,
     Link,
-    TraceEvent,
+    Load,
+    Port,
     time_sequence,
 )
 
@@ -13,7 +15,9 @@ __all__ = [
     "KernelTiming",
     "LaunchTiming",
     "Link",
-    "TraceEvent",
+    "Load",
+    "Port",
+    "Recording",
     "time_launch",
     "time_sequence",
     "warm_up",

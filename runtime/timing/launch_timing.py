@@ -9,7 +9,8 @@ from dialects.errors import HazardError
 from runtime.costs import CostTable, load_costs
 from runtime.launch import Launch
 from runtime.timing import tables as t
-from runtime.timing.result import KernelTiming, LaunchTiming, Link, TraceEvent
+from runtime.timing.recording import moved_bytes, record
+from runtime.timing.result import KernelTiming, LaunchTiming, Link, Load, Port
 from runtime.timing.translate import ThreadLabel, Translation
 from runtime.timing.workload import WorkloadBuilder, run_workload
 
@@ -21,11 +22,12 @@ LEAST_WAIT = 1e-6
 
 
 def time_launch(
-    launch: Launch, costs: CostTable | None = None, *, trace: bool = False
+    launch: Launch, costs: CostTable | None = None, *, recorded: bool = False
 ) -> LaunchTiming:
     """Time a launch by running its instruction streams against the chip's model.
 
-    Raises `HazardError` where no core can go on, with who waits for what.
+    With `recorded`, the result holds what every processor did, step by step. Raises
+    `HazardError` where no core can go on, with who waits for what.
     """
     costs = costs or load_costs()
     translation = Translation(launch, costs)
@@ -34,7 +36,7 @@ def time_launch(
         raise _stall(translation, state)
     labels = translation.labels
     chip = launch.facts.chip
-    nodes = translation.builder.geometry.num_nodes
+    reasons = _reasons(launch)
     return LaunchTiming(
         program=launch.facts.name,
         cycles=cycles,
@@ -42,14 +44,13 @@ def time_launch(
         dram_read_bytes=translation.dram_bytes["read"],
         dram_written_bytes=translation.dram_bytes["written"],
         noc_bytes=translation.noc_bytes,
-        channel_bytes=tuple(
-            int(n) for n in state.resources[t.CHANNELS * nodes : -1, t.R_LOAD]
-        ),
-        link_bytes=_links(chip, state.resources[t.LINKS : t.NIUS * nodes, t.R_LOAD]),
+        channels=_channels(translation, state),
+        links=_links(chip, state),
+        ports=_ports(chip, state),
         fpu_busy_cycles=sum(label.fpu_cycles for label in labels),
         num_transfers=int(state.counters[t.TRANSFERS]),
         num_events=int(state.counters[t.EVENTS]),
-        trace=_trace(translation, state) if trace else (),
+        recording=record(translation, state, reasons) if recorded else None,
     )
 
 
@@ -60,14 +61,15 @@ def warm_up() -> None:
     run_workload(builder)
 
 
-def _reasons(launch: Launch) -> list[str]:
+def _reasons(launch: Launch) -> tuple[str, ...]:
     buffers = [f"cb {b.name}" for b in launch.circular_buffers]
     semaphores = [f"semaphore {name}" for name in launch.semaphore_names]
-    return [*buffers, *semaphores, *FIXED_REASONS]
+    return (*buffers, *semaphores, *FIXED_REASONS)
 
 
 def _kernels(translation: Translation, state: t.State) -> tuple[KernelTiming, ...]:
     reasons = _reasons(translation.launch)
+    moved = moved_bytes(translation, state).tolist()
     kernels = []
     for number, label in enumerate(translation.labels):
         begin = translation.builder.threads[number].start
@@ -87,34 +89,67 @@ def _kernels(translation: Translation, state: t.State) -> tuple[KernelTiming, ..
                 busy,
                 waiting,
                 label.fpu_cycles,
+                *moved[number],
             )
         )
     return tuple(kernels)
 
 
-def _links(chip: Chip, loads: np.ndarray) -> dict[Link, int]:
-    """Bytes on the wire of every link that carried any."""
-    links = {}
-    for number in np.flatnonzero(loads):
-        tile, axis = divmod(int(number), 2)
-        noc, node = divmod(tile, chip.noc_columns * chip.noc_rows)
+def _loads(state: t.State, first: int, stop: int) -> list[tuple[int, Load]]:
+    """The resources of a range that carried any, by their number in it."""
+    rows = state.resources[first:stop]
+    return [
+        (
+            int(i),
+            Load(
+                int(rows[i, t.R_LOAD]),
+                float(rows[i, t.R_LOAD] * rows[i, t.R_BYTE_CYCLES]),
+            ),
+        )
+        for i in np.flatnonzero(rows[:, t.R_LOAD])
+    ]
+
+
+def _channels(translation: Translation, state: t.State) -> tuple[Load, ...]:
+    """The load of every DRAM channel."""
+    first = t.CHANNELS * state.sizes.nodes
+    loads = dict(_loads(state, first, len(state.resources) - 1))
+    num_banks = translation.launch.facts.chip.num_dram_banks
+    return tuple(loads.get(bank, Load(0, 0.0)) for bank in range(num_banks))
+
+
+def _links(chip: Chip, state: t.State) -> dict[Link, Load]:
+    """The load of every link that carried any."""
+    nodes, links = state.sizes.nodes, {}
+    for number, load in _loads(state, t.LINKS * nodes, t.NIUS * nodes):
+        tile, axis = divmod(number, 2)
+        noc, node = divmod(tile, nodes)
         row, column = divmod(node, chip.noc_columns)
         direction = (("right", "down"), ("left", "up"))[noc][axis]
-        links[Link(noc, column, row, direction)] = int(loads[number])
+        links[Link(noc, column, row, direction)] = load
     return links
 
 
-def _trace(translation: Translation, state: t.State) -> tuple[TraceEvent, ...]:
-    events = []
-    first = 0
-    for number, thread in enumerate(translation.builder.threads):
-        times = state.cycles[first : first + len(thread.sites), t.O_BEGIN :]
-        events += [
-            TraceEvent(number, site, begin, end)
-            for site, (begin, end) in zip(thread.sites, times.tolist(), strict=True)
-        ]
-        first += len(thread.sites) + 1
-    return tuple(events)
+_PORTS = (
+    ("read responder", 0),
+    ("read responder", 1),
+    ("initiator", 0),
+    ("initiator", 1),
+    ("sink", 0),
+    ("sink", 1),
+    ("L1 read-out", None),
+)
+"""The ports of a node, in the order of the table of resources."""
+
+
+def _ports(chip: Chip, state: t.State) -> dict[Port, Load]:
+    """The load of every port that carried any."""
+    nodes, ports = state.sizes.nodes, {}
+    for number, load in _loads(state, t.NIUS * nodes, t.CHANNELS * nodes):
+        place, node = divmod(number, nodes)
+        row, column = divmod(node, chip.noc_columns)
+        ports[Port(*_PORTS[place], column, row)] = load
+    return ports
 
 
 def _stall(translation: Translation, state: t.State) -> HazardError:

@@ -34,6 +34,7 @@ def book_wait(s, thread, reason, now):
     since = s.waits[thread, t.C_SINCE]
     if since >= 0:
         s.waits[thread, t.C_WAITS + reason] += now - since
+        s.cycles[s.threads[thread, t.T_PC], t.O_WAIT] = now - since
         s.waits[thread, t.C_SINCE] = -1.0
 
 
@@ -217,8 +218,10 @@ def step_source(s, thread, code, now):
     unpack_end = max(now + unpack - ahead, math_end - math / banks)
     ends = (unpack_end, math_end)
     my_end, their_end = ends if code == t.SOURCE_UNPACK else (math_end, unpack_end)
-    s.waits[thread, t.C_WAITS + reason] += my_end - now - mine
-    s.waits[partner, t.C_WAITS + reason] += their_end - theirs - other
+    my_wait, their_wait = my_end - now - mine, their_end - theirs - other
+    s.waits[thread, t.C_WAITS + reason] += my_wait
+    s.waits[partner, t.C_WAITS + reason] += their_wait
+    s.cycles[pc, t.O_WAIT], s.cycles[their_pc, t.O_WAIT] = my_wait, their_wait
     s.waits[partner, t.C_SINCE] = -1.0
     s.threads[partner, t.T_PC] = their_pc + 1
     s.cycles[their_pc, t.O_END] = their_end
