@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forge.console import show_json, show_table
+from forge.console import format_cell, show_json, show_table
 from forge.profile import Profile
 from forge.profile.document import profile_summary
 
@@ -59,11 +59,16 @@ def summary_lines(profile: Profile) -> list[str]:
     """The totals in words."""
     shares = sorted(profile.share_by_bound().items(), key=lambda item: -item[1])
     bounds = ", ".join(f"{bound} {100 * share:.0f} %" for bound, share in shares)
+    milliseconds = format_cell(profile.milliseconds)
     time = (
-        f"{profile.total_cycles:,.0f} cycles, {profile.milliseconds:.2f} ms at "
-        f"{profile.clock_ghz:g} GHz: {profile.num_runs} launches, with gaps of "
-        f"{profile.gap_cycles:,.0f} cycles between them"
+        f"{profile.total_cycles:,.0f} cycles, {milliseconds} ms at "
+        f"{profile.clock_ghz:g} GHz: "
     )
+    if profile.num_runs == 1:
+        time += "1 launch"
+    else:
+        time += f"{profile.num_runs} launches, with gaps of "
+        time += f"{profile.gap_cycles:,.0f} cycles between them"
     memory = (
         f"DRAM {profile.dram_read_bytes / 1e6:,.1f} MB read, "
         f"{profile.dram_written_bytes / 1e6:,.1f} MB written; L1 peak "

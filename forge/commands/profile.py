@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from forge.profile import Profile
     from forge.profile.tables import Table
     from forge.profile.trace import Selection
-    from runtime.emulator import Machine
+    from runtime.emulator import Machine, Scalars
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ class ProfileRequest:
 
 def run_profile(request: ProfileRequest, *, json: bool) -> None:
     """Times the netlist and prints cycles per program, kernel and resource."""
-    if request.scalars:
-        raise UsageError(
-            f"the netlist has no run-time scalar {', '.join(request.scalars)}",
-            advice="leave --set out",
-        )
     netlist = load_netlist(request.folder)
     with step("timing") as progress:
         from forge.profile import profile_machine
@@ -51,7 +46,12 @@ def run_profile(request: ProfileRequest, *, json: bool) -> None:
         _check(machine, request)
         chosen = Selection.of(machine, request.layers, request.program, request.core)
         recorded = chosen.programs if request.trace is not None else ()
-        profile = profile_machine(machine, progress, recorded=recorded)
+        profile = profile_machine(
+            machine,
+            progress,
+            scalars=_scalars(machine, request.scalars),
+            recorded=recorded,
+        )
     if json:
         from forge.profile.document import profile_document
 
@@ -71,12 +71,49 @@ def _check(machine: "Machine", request: ProfileRequest) -> None:
             f"there is no program '{request.program}'",
             advice=f"there are {', '.join(names)}",
         )
+    if request.layers is not None and request.trace is None:
+        raise UsageError(
+            "--layers chooses what --trace writes, and there is no --trace",
+            advice="add --trace FILE, or leave --layers out",
+        )
+    if request.trace is not None and not request.trace.parent.is_dir():
+        raise UsageError(
+            f"there is no folder {request.trace.parent}",
+            advice="make it first, or name another place for the trace",
+        )
     core, grid = request.core, machine.chip.grid
     if core is not None and not (core.x < grid.x and core.y < grid.y):
         raise UsageError(
             f"{machine.chip.name} has no core {core}",
             limit=f"columns 0 to {grid.x - 1}, rows 0 to {grid.y - 1}",
         )
+
+
+def _scalars(machine: "Machine", given: Mapping[str, int]) -> "Scalars":
+    """The buffers that hold run-time scalars, filled with the values of `--set`.
+
+    A value is given to the name of a scalar, or to a buffer that holds one.
+    """
+    import numpy as np
+
+    buffers: dict[str, set[str]] = {}
+    for run in machine.runs:
+        facts = machine.programs[run.program]
+        operands = [name for _, name in facts.parameters]
+        for scalars in facts.scalars.values():
+            buffer = run.buffers[operands.index(scalars.operand)]
+            for name in (scalars.name, buffer):
+                buffers.setdefault(name, set()).add(buffer)
+    if unknown := sorted(set(given) - set(buffers)):
+        there = f"there are {', '.join(buffers)}" if buffers else "leave --set out"
+        raise UsageError(
+            f"the netlist has no run-time scalar {', '.join(unknown)}", advice=there
+        )
+    return {
+        buffer: np.full(machine.buffers[buffer].tensor.shape, value)
+        for name, value in given.items()
+        for buffer in sorted(buffers[name])
+    }
 
 
 def _show(profile: "Profile", request: ProfileRequest) -> None:

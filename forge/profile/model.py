@@ -13,7 +13,7 @@ from forge.console import Step
 from forge.profile.bounds import Bound, Limit, bound_of, limits_of
 from forge.profile.layers import layers_of
 from runtime.costs import load_costs
-from runtime.emulator import Machine
+from runtime.emulator import Machine, Run, Scalars
 from runtime.launch import Launch
 from runtime.timing import LaunchTiming, time_launch, warm_up
 
@@ -200,14 +200,19 @@ def profile_machine(
     machine: Machine,
     progress: Step | None = None,
     *,
+    scalars: Scalars | None = None,
     recorded: Collection[str] = (),
 ) -> Profile:
-    """Time every distinct launch of a netlist; programs in `recorded` step by step."""
+    """Time every distinct launch of a netlist; programs in `recorded` step by step.
+
+    `scalars` gives run-time scalars by buffer; others are at the upper ends of their
+    ranges. Raises `ForgeError` for a value outside of its range.
+    """
     if progress is not None:
         progress.update("compiling its event loop, once on a machine")
     warm_up()
     roofs = Roofs.of(machine.chip)
-    keys: list[Hashable] = [(run.program, machine.tensors(run)) for run in machine.runs]
+    keys = [launch_key(machine, run, scalars) for run in machine.runs]
     runs = Counter(keys)
     first = dict(zip(reversed(keys), reversed(machine.runs), strict=True))
     programs = []
@@ -215,7 +220,7 @@ def profile_machine(
         run = first[key]
         if progress is not None:
             progress.update(f"{number + 1} of {len(first)}: @{run.program}")
-        launch = machine.launch(run)
+        launch = machine.launch(run, machine.scalars(run, scalars))
         timing = time_launch(launch, recorded=run.program in recorded)
         programs.append(_program(launch, timing, roofs, runs=count))
     place = {key: number for number, key in enumerate(runs)}
@@ -226,6 +231,12 @@ def profile_machine(
         machine.chip,
         roofs,
     )
+
+
+def launch_key(machine: Machine, run: Run, scalars: Scalars | None = None) -> Hashable:
+    """Runs with equal keys take equal time: program, tensors, scalars that matter."""
+    control = machine.programs[run.program].control_key(machine.scalars(run, scalars))
+    return (run.program, machine.tensors(run), control)
 
 
 def _program(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from dialects.chip import Core
 from forge.errors import UsageError
 from forge.profile.bounds import PHASE_OF
 from forge.profile.layers import layers_of
-from forge.profile.model import Profile
+from forge.profile.model import Profile, launch_key
 from forge.profile.slices import BUSY, Slices, Timeline, timeline_of
 from runtime.emulator import Machine
 from runtime.timing import KernelTiming
@@ -34,6 +35,7 @@ MAX_LAYER_SLICES = 180_000
 """More slices than this in one layer (some 20 MB), and instructions are merged."""
 
 ALL_LAYERS = "all"
+_LAYERS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Selection:
         wanted = _parse_layers(layers, [n for n in numbers if n is not None])
         seen, runs = set(), []
         for number, run in enumerate(machine.runs):
-            key = (run.program, machine.tensors(run))
+            key = launch_key(machine, run)
             chosen = key not in seen if wanted is None else numbers[number] in wanted
             seen.add(key)
             if (chosen or layers == ALL_LAYERS) and program in (None, run.program):
@@ -78,13 +80,12 @@ def _parse_layers(text: str | None, known: list[int]) -> set[int] | None:
         return set(known)
     wanted: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
+        if (match := _LAYERS.fullmatch(part.strip())) is None:
             raise UsageError(
                 f"{text!r} is not a list of layers",
                 advice="write --layers 0, --layers 0,3-5 or --layers all",
             )
-        wanted.update(range(int(first), int(last or first) + 1))
+        wanted.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     if missing := wanted - set(known):
         there = f"layers 0 to {max(known)}" if known else "no layers in this netlist"
         raise UsageError(
