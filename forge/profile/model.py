@@ -7,8 +7,8 @@ from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
-from dialects.allocation import allocate_circular_buffers, bound_by_name
 from dialects.chip import Chip
+from dialects.netlist_summary import NetlistSummary
 from forge.console import Step
 from forge.profile.bounds import Bound, Limit, bound_of, limits_of
 from forge.profile.layers import layers_of
@@ -40,7 +40,11 @@ class Roofs:
 
 @dataclass(frozen=True)
 class ProgramProfile:
-    """A program with the tensors it is bound to, timed once for all its runs."""
+    """A program with the tensors it is bound to, timed once for all its runs.
+
+    `l1_bytes` is the most that a run takes on a core: circular buffers, and the tensors
+    that live in L1 meanwhile.
+    """
 
     name: str
     runs: int
@@ -184,7 +188,7 @@ class Profile:
 
     @property
     def l1_peak_bytes(self) -> int:
-        """The most L1 that a program's circular buffers take on a core."""
+        """The most L1 that a program takes on a core, living tensors included."""
         return max((p.l1_bytes for p in self.programs), default=0)
 
     def share_by_bound(self) -> dict[Bound, float]:
@@ -212,6 +216,7 @@ def profile_machine(
         progress.update("compiling its event loop, once on a machine")
     warm_up()
     roofs = Roofs.of(machine.chip)
+    summary = NetlistSummary(machine.netlist, machine.chip)
     keys = [launch_key(machine, run, scalars) for run in machine.runs]
     runs = Counter(keys)
     first = dict(zip(reversed(keys), reversed(machine.runs), strict=True))
@@ -222,7 +227,8 @@ def profile_machine(
             progress.update(f"{number + 1} of {len(first)}: @{run.program}")
         launch = machine.launch(run, machine.scalars(run, scalars))
         timing = time_launch(launch, recorded=run.program in recorded)
-        programs.append(_program(launch, timing, roofs, runs=count))
+        l1_bytes = summary.programs[run.program].l1_bytes or 0
+        programs.append(_program(launch, timing, roofs, runs=count, l1_bytes=l1_bytes))
     place = {key: number for number, key in enumerate(runs)}
     return Profile(
         tuple(programs),
@@ -240,16 +246,13 @@ def launch_key(machine: Machine, run: Run, scalars: Scalars | None = None) -> Ha
 
 
 def _program(
-    launch: Launch, timing: LaunchTiming, roofs: Roofs, *, runs: int
+    launch: Launch, timing: LaunchTiming, roofs: Roofs, *, runs: int, l1_bytes: int
 ) -> ProgramProfile:
-    facts = launch.facts
-    bound = bound_by_name(facts, launch.tensors)
-    placed = allocate_circular_buffers(facts, bound, facts.chip)
     return ProgramProfile(
-        name=facts.name,
+        name=timing.program,
         runs=runs,
         cores=len(launch.streams),
-        l1_bytes=sum(size for _, size in placed.values()),
+        l1_bytes=l1_bytes,
         roofs=roofs,
         timing=timing,
     )
