@@ -20,7 +20,8 @@ from dialects.bindings import Bindings
 from dialects.chip import Chip
 from dialects.errors import CapacityError, ForgeError
 from dialects.expr import Expr
-from dialects.kernel_counts import TRANSFER_OPS
+from dialects.formats import DataFormat
+from dialects.kernel_counts import PAGE_OPS, TRANSFER_OPS
 from dialects.netlist_text import line_of
 from dialects.program import CircularBuffer, ProgramFacts, Tensor, tensor_of
 from dialects.program_checks import fault
@@ -46,6 +47,7 @@ def check_maps(
         seen.add(key)
         tensors = bound_by_name(own, key[1])
         names = dict(zip(tensors, run.buffers.data, strict=True))
+        yield from _integer_arithmetic(own, tensors)
         for buffer in own.circular_buffers.values():
             if buffer.operand is None:
                 continue
@@ -75,6 +77,35 @@ def _layout(
         limit=f"{line_of(buffer.op)}",
         advice=f"write or remove `row_major` at @{bound}, or `rows` at %{buffer.name}",
     )
+
+
+def _integer_arithmetic(
+    facts: ProgramFacts, tensors: Mapping[str, Tensor]
+) -> Iterator[ForgeError]:
+    """Compute kernels work on floats; integer arithmetic is not modelled."""
+    floats = ", ".join(f for f in DataFormat if f.is_float)
+    for kernel in facts.kernels:
+        if kernel.processor.data != "trisc":
+            continue
+        for op in kernel.body.block.walk():
+            if type(op) in PAGE_OPS:
+                continue
+            for name in _buffers_of(op):
+                found = facts.format_of(facts.circular_buffers[name], tensors)
+                if found.is_integer:
+                    yield fault(
+                        op,
+                        f"%{name} holds integers, on which forge does not compute: "
+                        "the integer matrix unit is not modelled",
+                        limit=floats,
+                        value=str(found),
+                        advice="use a float format (bfp8_b has as many bits as int8)",
+                    )
+
+
+def _buffers_of(op: Operation) -> list[str]:
+    """The circular buffers that an instruction names."""
+    return [a.data for a in op.properties.values() if isinstance(a, LocalAttr)]
 
 
 def _row_writes(

@@ -25,7 +25,7 @@ from xdsl.traits import NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
 from dialects import tensix_compute, tensix_movement
-from dialects.formats import DataFormat, Fidelity
+from dialects.formats import DataFormat, Fidelity, UnsupportedFormatError
 from dialects.recipe import RecipeError, parse_recipe
 from dialects.syntax import (
     AxesAttr,
@@ -52,6 +52,16 @@ PROCESSORS = {"reader": "riscv1", "writer": "riscv0", "compute": "trisc"}
 def _one_of(what: str, word: str, allowed: tuple[str, ...]) -> None:
     if word not in allowed:
         raise VerifyException(f"{what} '{word}' is not one of {', '.join(allowed)}")
+
+
+def _require_format(word: str) -> None:
+    """Refuse an unknown format, and one of the chip that is not modelled, with why."""
+    try:
+        DataFormat.parse(word)
+    except UnsupportedFormatError as error:
+        if error.advice is None:
+            _one_of("format", word, tuple(DataFormat))
+        raise VerifyException(f"{error.message}; {error.advice}") from None
 
 
 @irdl_op_definition
@@ -103,7 +113,7 @@ class BufferOp(IRDLOperation):
 
     def verify_(self) -> None:
         _one_of("memory", self.memory.data, MEMORIES)
-        _one_of("format", self.data_format.data, tuple(DataFormat))
+        _require_format(self.data_format.data)
         if self.role is not None:
             _one_of("role", self.role.data, ("input", "output", "cache"))
         if len(self.shape.data) < 2 or min(self.shape.data) < 1:
@@ -284,7 +294,7 @@ class CircularBufferOp(IRDLOperation):
                 "or rows of its own"
             )
         if self.data_format is not None:
-            _one_of("format", self.data_format.data, tuple(DataFormat))
+            _require_format(self.data_format.data)
         if self.depth is not None and self.depth.value < 1:
             raise VerifyException(f"cb {self.sym_name}: depth must be at least 1")
 

@@ -19,6 +19,7 @@ from dialects.chip import Chip, load_chip
 from dialects.errors import ForgeError, NetlistError
 from dialects.expr import Environment, Value
 from dialects.formats import TILE_EDGE, DataFormat
+from dialects.netlist_text import line_of
 from dialects.program import ProgramFacts, Tensor, tensor_of
 from dialects.recipe import evaluate, parse_recipe, substitute
 from dialects.tensix import BufferOp, EntryOp, NetlistOp, ProgramOp, RunOp
@@ -42,6 +43,7 @@ class BoundBuffer:
     role: str | None
     recipe: str | None
     instance: int
+    location: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ class Machine:
         for instance in range(count):
             name = op.sym_name.data.replace("$", str(instance))
             own = None if recipe is None else str(substitute(recipe, instance))
-            self.buffers[name] = BoundBuffer(name, tensor_of(op), role, own, instance)
+            self.buffers[name] = BoundBuffer(
+                name, tensor_of(op), role, own, instance, line_of(op)
+            )
 
     def _add_run(self, op: RunOp, entry: str) -> None:
         name = op.program.data
@@ -328,9 +332,17 @@ class Emulator:
         """Upload values to a sheet, rounded to the buffer's format."""
         *leading, rows, columns = buffer.tensor.shape
         count = int(np.prod(leading, dtype=np.int64))
-        if values.size != count * rows * columns:
-            raise ForgeError(
-                f"buffer @{buffer.name} takes {buffer.tensor.shape}, not {values.shape}"
+        fits = values.size == count * rows * columns
+        if buffer.recipe is not None:  # a turned matrix has as many elements
+            fits = _long_sides(values.shape) == _long_sides(buffer.tensor.shape)
+        if not fits:
+            source = f"`{buffer.recipe}`" if buffer.recipe else "the input"
+            raise NetlistError(
+                f"@{buffer.name} has another shape than what is written to it",
+                limit=_show_shape(buffer.tensor.shape),
+                value=f"{_show_shape(values.shape)} from {source}",
+                advice="state the shape that comes, or change where it comes from",
+                location=buffer.location,
             )
         stacked = sheet.reshape(count, _padded(rows), sheet.shape[1])
         stacked[:, :rows, :columns] = values.reshape(count, rows, columns)
@@ -341,6 +353,14 @@ class Emulator:
         rounds = data_format is not DataFormat.FP32 and data_format.is_float
         if rounds and self.numerics != "reference":
             quantize_host(sheet, data_format, out=sheet)
+
+
+def _long_sides(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def _show_shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _padded(rows: int) -> int:

@@ -5,10 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.lit import LitFile, has_run_lines
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# How long a test takes is never what is tested: machines are busy, numba compiles.
+settings.register_profile("forge", deadline=None)
+settings.load_profile("forge")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

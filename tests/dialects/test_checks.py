@@ -50,6 +50,12 @@ FAULTS = {
         "for n300, not for n150",
         "tensix.netlist",
     ),
+    "integers in a product": (
+        "matmul_grid",
+        ("@w dram bf16", "@w dram uint8"),
+        "%w holds integers, on which forge does not compute",
+        "matmul_block",
+    ),
     "instruction outside a kernel": (
         "matmul_grid",
         ("  run @matmul", "  cb_push_back %a\n  run @matmul"),

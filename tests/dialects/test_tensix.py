@@ -106,6 +106,8 @@ WRONG = [
     ('tensix.netlist @a version 2 chip "n150" { }', "version 2 is not known"),
     (line("buffer @x tape bf16 4x4"), "memory 'tape' is not one of dram, l1"),
     (line("buffer @x dram bf17 4x4"), "format 'bf17' is not one of"),
+    (line("buffer @x dram fp16 4x4"), "arithmetic is not modelled; use bf16 or fp32"),
+    (line("buffer @x dram int8 4x4"), "needs the integer matrix unit"),
     (line("buffer @x dram bf16 4x4 role door"), "role 'door' is not one of"),
     (line("buffer @x dram bf16 4"), "needs two or more dimensions"),
     (line("buffer @x dram bf16 4x0"), "dimensions of at least 1"),

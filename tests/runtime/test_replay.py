@@ -87,6 +87,7 @@ ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
     },
     "gather": lambda v: {"y": v["table"][v["ids"][0].astype(int)]},
     "attention": attention,
+    "concat": lambda v: {"xy": np.concatenate((v["x"], v["y"]), 1)},
     "update_rows": update_rows,
     "norm_matmul": norm_matmul,
     "spill": lambda v: {

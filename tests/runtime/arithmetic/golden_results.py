@@ -45,8 +45,11 @@ DST = {"dst16": DstMode.BF16, "dst32": DstMode.FP32}
 
 _FORMAT = r"(?P<fmt>fp32|bf16|bfp8|bfp4)"
 _STORED = r"(?P<stored>bits|codes|exps|l1|f32)"
-FPU_KEY = re.compile(rf"((?P<what>\w+?)_)?(?P<dst>dst\d\d)_out_{_FORMAT}_{_STORED}")
-PACK_KEY = re.compile(rf"out_{_FORMAT}_from_(?P<source>fp32|bf16|bfp8)_{_STORED}")
+_SOURCE = r"_from_(?P<source>fp32|bf16|bfp8)"
+FPU_KEY = re.compile(
+    rf"((?P<what>\w+?)_)?(?P<dst>dst\d\d)_out_{_FORMAT}({_SOURCE})?_{_STORED}"
+)
+PACK_KEY = re.compile(rf"out_{_FORMAT}{_SOURCE}_{_STORED}")
 SFPU_KEY = re.compile(r"out_(?P<what>\w+)")
 
 ACCUMULATED_FIDELITY = {"fid0": "LoFi", "fid2": "HiFi2", "fid3": "HiFi3"}
@@ -98,7 +101,10 @@ class GoldenFile:
                 return as_stored(self._l1_accumulated(dst, fmt), fmt, parts["stored"])
             values = self.fpu(parts["what"] or "", dst)
             relu = RELU.get(parts["what"] or "", NO_RELU)
-            return packed_as(values, fmt, parts["stored"], dst=dst, relu=relu)
+            source = FORMATS[parts["source"]] if parts["source"] else None
+            return packed_as(
+                values, fmt, parts["stored"], dst=dst, source=source, relu=relu
+            )
         if match := SFPU_KEY.fullmatch(key):
             return self._sfpu(match["what"])
         raise KeyError(f"{self.name}: no rule for the key {key!r}")
@@ -127,11 +133,12 @@ class GoldenFile:
             return self._matmul(words[-3], words[-2], Fidelity(what), dst)
         if family == "reduce":
             return self._reduce(words[0], what, dst)
-        if family == "eltwise" and "acc3" in words:
-            return self._accumulated(words[-1], what, dst)
+        if family == "eltwise" and words[0].startswith("acc"):
+            return self._accumulated(words[1:], what, dst)
         if family == "eltwise":
-            a, b = (self.source(name, words[0], dst) for name in "ab")
-            b = eltwise.broadcast(b, eltwise.Broadcast(words[-1]))
+            *formats, _, kind = words
+            a, b = self._pair(formats, dst)
+            b = eltwise.broadcast(b, eltwise.Broadcast(kind))
             return elementwise(what, a, b, dst, None)
         raise KeyError(f"no rule for files named {self.name!r}")
 
@@ -145,12 +152,19 @@ class GoldenFile:
         ]
         return np.stack(products)
 
-    def _accumulated(self, fmt: str, what: str, dst: DstMode) -> Values:
+    def _pair(self, formats: list[str], dst: DstMode) -> tuple[Values, Values]:
+        """Operands a and b; one format stands for both."""
+        return (
+            self.source("a", formats[0], dst),
+            self.source("b", formats[-1], dst),
+        )
+
+    def _accumulated(self, formats: list[str], what: str, dst: DstMode) -> Values:
         operation, fidelity = what.split("_")
-        a, b = (self.source(name, fmt, dst) for name in "ab")
+        a, b = self._pair(formats, dst)
         state = None
         for step in range(a.shape[1]):
-            name = f"{operation}_{ACCUMULATED_FIDELITY[fidelity]}"
+            name = f"{operation}_{ACCUMULATED_FIDELITY.get(fidelity, fidelity)}"
             state = elementwise(name, a[:, step], b[:, step], dst, state)
         assert state is not None
         return state
