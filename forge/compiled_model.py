@@ -106,7 +106,7 @@ class CompiledModel:
         """The netlist with its derived facts as comments."""
         from dialects.netlist_notes import notes
 
-        cycles = {p.name: p.cycles for p in self.profile().programs}
+        cycles = {p.name: round(p.cycles) for p in self.profile().programs}
         facts = notes(self.netlist, self.machine.chip, cycles)
         return print_netlist(self.netlist, facts)
 

@@ -139,6 +139,8 @@ def format_cell(value: object) -> str:
             return "yes" if value else "no"
         case int():
             return f"{value:,}"
+        case float() if 0.999 <= abs(value) < 1:  # how far from one is what counts
+            return f"{value:.6f}"
         case float():
             return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
         case _:

@@ -9,7 +9,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 from xdsl.printer import Printer
-from xdsl.utils.exceptions import PassFailedException
+from xdsl.utils.exceptions import PassFailedException, VerifyException
 
 from dialects.errors import ForgeError
 from passes import PASSES
@@ -73,7 +73,20 @@ def run_pipeline(
             raise ForgeError(f"{step.name}: {error}") from None
         if observe is not None:
             observe(number, step.name, module)
-    module.verify()
+    require_valid(module)
+
+
+def require_valid(module: ModuleOp) -> None:
+    """A module that a pass spoilt is a fault of forge, not of the model."""
+    try:
+        module.verify()
+    except VerifyException as error:
+        raise ForgeError(
+            "a pass made an operation that is not valid; this is a fault of forge",
+            value=str(error),
+            advice="please report it with the files of --dump-ir; leaving a pass out "
+            "with --disable-pass may avoid it",
+        ) from None
 
 
 def unplaceable_in(ctx: Context, module: ModuleOp) -> list[ForgeError]:

@@ -1,7 +1,7 @@
 """`recognize-attention`: one op for softmax(q k^T scale + mask) v.
 
-A mask that is the lower triangle becomes `is_causal`; keys and values that were
-repeated for groups of heads are read once.
+A mask that is the lower triangle becomes `is_causal`, any other is added to the
+scores; keys and values that were repeated for groups of heads are read once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace as with_changes
 from typing import TYPE_CHECKING
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, i1
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 MASKED = -1e4
 """A score to which this or less is added counts as masked; models use -1e4 and down."""
+
+LOWEST = -3.3895313892515355e38
+"""The lowest finite bf16: minus infinity less minus infinity would be no number."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,31 @@ def _ungrouped(value: SSAValue) -> tuple[SSAValue, list[Operation]] | None:
     return wide.input, [wide, view]
 
 
+class AddMaskToScores(RewritePattern):
+    """A mask of i1, which says what is kept, as numbers that are added to scores."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: ttir.ScaledDotProductAttentionOp, rewriter: PatternRewriter
+    ) -> None:
+        mask = op.attention_mask
+        if mask is None or ttir.element_of(mask) != i1 or op.attention_sink is not None:
+            return
+        element = ttir.element_of(op.query)
+        one = (1,) * len(ttir.shape_of(mask))
+        kept, masked = (ttir.FullOp(one, number, element) for number in (0.0, LOWEST))
+        added = ttir.WhereOp(mask, kept, masked)
+        attention = ttir.ScaledDotProductAttentionOp(
+            op.query,
+            op.key,
+            op.value,
+            added.result,
+            is_causal=op.causal,
+            scale=op.softmax_scale,
+        )
+        replace(rewriter, op, [kept, masked, added, attention])
+
+
 class ReadGroupedHeadsOnce(RewritePattern):
     """Keys and values that were repeated for each head of a group."""
 
@@ -273,5 +301,6 @@ class RecognizeAttentionPass(ModulePass):
             op,
             RecognizeAttention(),
             RecognizeCausalMask(values_of(ctx)),
+            AddMaskToScores(),
             ReadGroupedHeadsOnce(),
         )

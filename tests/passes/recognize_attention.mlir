@@ -35,7 +35,7 @@ func.func @grouped(%q: tensor<1x4x3x8xf32>, %k: tensor<1x2x3x8xf32>, %v: tensor<
   func.return %0 : tensor<1x4x3x8xf32>
 }
 
-// A mask that looks strictly back is not causal, and a softmax over the rows is no
+// A mask that looks strictly back is not causal: it is added to the scores. And a softmax over the rows is no
 // attention.
 
 // CHECK-LABEL: @strictly_back
@@ -43,7 +43,8 @@ func.func @strictly_back(%q: tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32> {
   %p = "ttir.arange"() <{start = 0 : si64, end = 4 : si64, step = 1 : si64, arange_dimension = 0 : i64}> : () -> tensor<4xi64>
   %row = "ttir.reshape"(%p) <{shape = [4 : i32, 1 : i32]}> : (tensor<4xi64>) -> tensor<4x1xi64>
   %keep = "ttir.lt"(%p, %row) : (tensor<4xi64>, tensor<4x1xi64>) -> tensor<4x4xi1>
-  // CHECK: is_causal = false
+  // CHECK: [[MASK:%\S+]] = "ttir.where"({{.*}}) : (tensor<4x4xi1>, tensor<1x1xf32>, tensor<1x1xf32>) -> tensor<4x4xf32>
+  // CHECK: "ttir.scaled_dot_product_attention"(%q, %q, %q, [[MASK]]) <{is_causal = false
   %0 = "ttir.scaled_dot_product_attention"(%q, %q, %q, %keep) <{is_causal = false, scale = 0.5 : f32, operandSegmentSizes = array<i32: 1, 1, 1, 1, 0>}> : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<4x4xi1>) -> tensor<1x1x4x8xf32>
   func.return %0 : tensor<1x1x4x8xf32>
 }
