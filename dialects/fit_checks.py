@@ -80,7 +80,7 @@ def _layout(
 
 
 def _integer_arithmetic(
-    facts: ProgramFacts, tensors: Mapping[str, Tensor]
+    facts: ProgramFacts, tensors: dict[str, Tensor]
 ) -> Iterator[ForgeError]:
     """Compute kernels work on floats; integer arithmetic is not modelled."""
     floats = ", ".join(f for f in DataFormat if f.is_float)

@@ -53,6 +53,14 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v)
 
 
+def _window(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Each row attends to itself and the seven before it."""
+    places = torch.arange(q.shape[-2])
+    behind = places[:, None] - places[None, :]
+    mask = (behind >= 0) & (behind < 8)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
 def _causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
@@ -134,6 +142,7 @@ CASES: dict[str, Case] = {
     "attention_causal": of(_causal, HEADS, HEADS, HEADS),
     "attention_batched": of(_causal, *[(2, 4, 50, 64)] * 3),
     "attention_cross": of(_attention, HEADS, (1, 4, 90, 48), (1, 4, 90, 48)),
+    "attention_window": of(_window, HEADS, HEADS, HEADS),
     "attention_one_key": of(_attention, HEADS, (1, 4, 1, 48), (1, 4, 1, 48)),
 }
 
