@@ -41,6 +41,7 @@ class Chip:
     worker_columns: tuple[int, ...]
     worker_rows: tuple[int, ...]
     dram_endpoints: tuple[NocPoint, ...]
+    dispatch_tile: NocPoint
     dram_bank_bytes: int
     dram_alignment_bytes: int
     l1_bytes: int
@@ -103,6 +104,7 @@ def load_chip(name: str) -> Chip:
         grid=Core(*own["grid"]),
         worker_columns=tuple(common.pop("worker_columns")),
         worker_rows=tuple(rows),
+        dispatch_tile=NocPoint(*common.pop("dispatch_tile")),
         dram_endpoints=tuple(NocPoint(*p) for p in common.pop("dram_endpoints")),
         **common,
     )

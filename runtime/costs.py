@@ -35,6 +35,8 @@ class CostTable:
     op_to_op_gap_cycles: float
     riscv0_start_cycles: float
     riscv1_start_cycles: float
+    riscv1_begin_cycles: float
+    riscv1_after_work_cycles: float
     trisc_start_cycles: float
     read_issue_cycles: float
     write_issue_cycles: float
@@ -58,6 +60,7 @@ class CostTable:
     traced_other_read_cycles: float
     traced_barrier_cycles: float
     traced_after_barrier_cycles: float
+    traced_bank_start_cycles: float
     hop_cycles: float
     niu_cycles: float
     header_bytes: float
@@ -72,11 +75,16 @@ class CostTable:
     response_window_packets: float
     write_window_packets: float
     blocked_write_factor: float
+    port_fairness: float
     multicast_reserve_cycles: float
     multicast_reserve_cycles_per_hop: float
     multicast_linked_cycles: float
+    loopback_reserve_cycles: float
+    loopback_reserve_cycles_per_hop: float
+    loopback_linked_cycles_per_core: float
     dram_read_bytes_per_cycle: float
     dram_write_bytes_per_cycle: float
+    dram_crowded_write_bytes_per_cycle: float
     dram_read_cycles: float
     dram_write_cycles: float
     matmul_phase_cycles: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forge.silicon import noc_traces
+from forge.silicon import all_to_all, dram, multicast, noc_traces, one_core
 from forge.silicon.outcome import Family
 
 FAMILIES = (
@@ -17,5 +17,33 @@ FAMILIES = (
         "NoC captures, from program order, sizes and barriers alone",
         noc_traces.run_self_timed,
         target="mean <= 4 %",
+    ),
+    Family(
+        "unicast",
+        "one core reads or writes another's L1 (wormhole.md section 4.3)",
+        one_core.run_unicast,
+        target="median <= 1.5 %",
+    ),
+    Family(
+        "one_core_dram",
+        "one core reads or writes DRAM (wormhole.md section 4.5)",
+        one_core.run_dram,
+    ),
+    Family(
+        "multicast",
+        "one core multicasts to a rectangle (wormhole.md section 4.2)",
+        multicast.run,
+        target="median <= 3 %, worst <= 15 %",
+    ),
+    Family(
+        "all_to_all",
+        "every core with every other (wormhole.md section 4.3)",
+        all_to_all.run,
+    ),
+    Family(
+        "dram_bandwidth",
+        "many cores and DRAM, near and random placements",
+        dram.run,
+        target="careful 2 %, random 10 % at 48 and 25 % at 12 readers",
     ),
 )

@@ -19,6 +19,7 @@ from forge.errors import ForgeError
 from forge.silicon.outcome import Bench, LeftOut, Measured, Outcome
 from forge.silicon.tables import Row
 from runtime.costs import CostTable
+from runtime.timing.geometry import geometry_of
 from runtime.timing.transfer_list import (
     Operation,
     Processor,
@@ -43,7 +44,7 @@ class Event:
 
 
 Capture = dict[Processor, list[Event]]
-Builder = Callable[[CostTable, Processor, list[Event]], ProcessorList]
+Builder = Callable[[CostTable, Capture], list[ProcessorList]]
 
 
 def run_measured(bench: Bench) -> Iterator[Outcome]:
@@ -73,7 +74,7 @@ def _run(bench: Bench, build: Builder) -> Iterator[Outcome]:
 def _outcome(
     bench: Bench, row: Row, name: str, capture: Capture, build: Builder
 ) -> Outcome:
-    lists = [build(bench.costs, who, events) for who, events in capture.items()]
+    lists = build(bench.costs, capture)
     timing = time_transfers(lists, load_chip("n150"), bench.costs)
     return Measured(name, row.number("measured_span_cycles"), timing.cycles, "cycles")
 
@@ -105,17 +106,22 @@ def read_capture(path: Path) -> Capture:
         ) from error
     if not isinstance(raw, list) or not raw:
         raise _malformed(path, 0, "a list of events", type(raw).__name__)
+    raw = [event for event in raw if not _is_profiler(event)]
     events: Capture = {}
     first = min(float(event.get("timestamp", 0)) for event in raw)
     for number, event in enumerate(raw):
         _check(path, number, event)
-        if not str(event.get("zone", "")).startswith("PROFILER"):
-            point = NocPoint(event["sx"], event["sy"])
-            who = Processor(point, PROCESSORS[event["proc"]])
-            events.setdefault(who, []).append(_event(event, first))
+        point = NocPoint(event["sx"], event["sy"])
+        who = Processor(point, PROCESSORS[event["proc"]])
+        events.setdefault(who, []).append(_event(event, first))
     for each in events.values():
         each.sort(key=lambda event: event.cycle)
     return events
+
+
+def _is_profiler(event: dict[str, Any]) -> bool:
+    """Whether this is the profiler's own work, which is on no processor."""
+    return str(event.get("zone", "")).startswith("PROFILER")
 
 
 def _event(event: dict[str, Any], first: float) -> Event:
@@ -164,21 +170,39 @@ def _malformed(path: Path, number: int, limit: str, value: str) -> ForgeError:
     )
 
 
-def with_issue_times(
-    _: CostTable, who: Processor, events: list[Event]
-) -> ProcessorList:
+def with_issue_times(_: CostTable, capture: Capture) -> list[ProcessorList]:
     """Every READ at its time; only the last barrier is waited for."""
-    operations = [
-        _read(event, issue=event.cycle) for event in events if _is_read(event)
-    ]
-    last = events[-1]
-    if last.kind == "READ_BARRIER_END":
-        operations.append(Operation("read_barrier"))
-    return ProcessorList(who, operations, events[0].cycle)
+    lists = []
+    for who, events in capture.items():
+        reads = [_read(event, issue=event.cycle) for event in events if _is_read(event)]
+        barrier = events[-1].kind == "READ_BARRIER_END"
+        end = [Operation("read_barrier")] if barrier else []
+        lists.append(ProcessorList(who, reads + end, events[0].cycle))
+    return lists
 
 
-def self_timed(costs: CostTable, who: Processor, events: list[Event]) -> ProcessorList:
+def self_timed(costs: CostTable, capture: Capture) -> list[ProcessorList]:
     """Reads and barriers in order, spaced as instrumented kernels are."""
+    points = sorted({who.point for who in capture})
+    hops = dict(
+        zip(points, geometry_of(load_chip("n150")).launch_hops(points), strict=True)
+    )
+    lists = []
+    for who, events in capture.items():
+        begin = costs.hop_cycles * hops[who.point]
+        if who.name == "riscv1":
+            other = capture.get(who._replace(name="riscv0"), ())
+            both = any(not event.kind.startswith("zone") for event in other)
+            begin += (
+                costs.riscv1_after_work_cycles if both else costs.riscv1_begin_cycles
+            )
+        lists.append(ProcessorList(who, _operations(costs, who, events), begin))
+    return lists
+
+
+def _operations(
+    costs: CostTable, who: Processor, events: list[Event]
+) -> list[Operation]:
     operations: list[Operation] = []
     before: Event | None = None
     for event in events:
@@ -187,16 +211,18 @@ def self_timed(costs: CostTable, who: Processor, events: list[Event]) -> Process
         gap = _gap(costs, who, before, event)
         operations.append(Operation("delay", cycles=gap))
         if _is_read(event):
-            operations.append(_read(event, cycles=0.0))
+            operations.append(_read(event))
         else:
             operations.append(Operation("read_barrier"))
         before = event
-    return ProcessorList(who, operations)
+    return operations
 
 
 def _gap(costs: CostTable, who: Processor, before: Event | None, event: Event) -> float:
     """Cycles between two operations of an instrumented kernel."""
     if before is None:
+        if _bank(event.target) is not None:
+            return costs.traced_bank_start_cycles
         return getattr(costs, f"{who.name}_start_cycles")
     if not _is_read(event):
         return costs.traced_barrier_cycles

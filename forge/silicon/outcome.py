@@ -67,12 +67,16 @@ class Bench:
     folder: Path | None
     costs: CostTable
 
-    def rows(self, name: str, columns: Sequence[str]) -> list[Row]:
+    def rows(
+        self, name: str, columns: Sequence[str], *, or_own: bool = False
+    ) -> list[Row]:
         """Rows of the folder's CSV file `name`; none where there is no such file.
 
-        Raises `ForgeError` where one of `columns` is missing.
+        With `or_own`, forge's own table stands in for one that is not there. Raises
+        `ForgeError` where one of `columns` is missing.
         """
-        return read_table(self.folder, name, columns)
+        rows = read_table(self.folder, name, columns)
+        return rows or (read_table(None, name, columns) if or_own else [])
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,7 @@ def free_packet(s, p):
 @inner
 def note_activity(s, now):
     """The launch lasts at least until now."""
-    end = s.resources.shape[0] - 1
-    s.resources[end, t.R_FREE] = max(s.resources[end, t.R_FREE], now)
+    s.clock[t.CLOCK_END] = max(s.clock[t.CLOCK_END], now)
 
 
 @inner

@@ -7,7 +7,7 @@ link is named by the node it leaves: `(noc * nodes + node) * 2 + axis`, axis 0 f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,10 +16,6 @@ import numpy as np
 from dialects.chip import Chip, Core, NocPoint
 
 NUM_NOCS = 2
-
-# Columns of a tree's table: link into the node, receiving core or -1, first child,
-# next sibling, hops of the acknowledgement.
-TREE_COLUMNS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +34,7 @@ class Geometry:
     """All three behind each other, flat, as the event loop takes them."""
     dram_nodes: tuple[int, ...]
     worker_nodes: tuple[int, ...]
+    dispatch_node: int
     grid_columns: int
     tensix_columns: tuple[int, ...]
     tensix_rows: tuple[int, ...]
@@ -61,6 +58,15 @@ class Geometry:
         if isinstance(place, NocPoint):
             return self.node_at(place)
         return self.worker_node(place)
+
+    def launch_hops(self, places: Iterable[Core] | Iterable[NocPoint]) -> list[int]:
+        """Hops that the go signal takes to each core more than to the first.
+
+        It is a multicast on NoC 1 from the dispatch tile.
+        """
+        nodes = [self.node_of(place) for place in places]
+        hops = [self.hops(1, self.dispatch_node, node) for node in nodes]
+        return [each - min(hops) for each in hops]
 
     def workers_in(self, first: NocPoint, last: NocPoint) -> list[NocPoint]:
         """The worker tiles of a rectangle, all rows of the die counted."""
@@ -87,67 +93,38 @@ class Geometry:
     def tree(
         self, noc: int, source: int, receivers: dict[int, int]
     ) -> list[tuple[int, ...]]:
-        """The rows of a multicast's tree; `receivers` maps nodes to core numbers.
+        """The rows of a multicast's tree: link, receiving core or -1, node behind it.
 
-        Node 0 is the source itself and has no link. The path first runs along the
-        NoC's first axis, and from each column (or row) that holds receivers a branch
-        runs along the other, round the torus where it must.
+        The path first runs along the NoC's first axis, and from each column (or row)
+        that holds receivers a branch runs along the other, round the torus where it
+        must. A source that receives its own data has a row without a link.
         """
-        rows: list[list[int]] = [[-1, -1, -1, -1, 0]]
-        major_end = self._trunk(noc, source, receivers)
-        at, row = source, 0
-        for step in range(major_end + 1):
-            if step:
-                at, row = self._grow(rows, noc, row, at, noc, source, receivers)
-            self._branch(rows, noc, row, at, source, receivers)
-        return [tuple(r) for r in rows]
+        rows = []
+        if source in receivers:
+            rows.append((-1, receivers[source], source))
+        trunk = self._path(noc, noc, source, list(receivers))
+        for at in (source, *(node for _, node in trunk)):
+            column = self.point(at)[noc]
+            reached = [node for node in receivers if self.point(node)[noc] == column]
+            branch = self._path(noc, 1 - noc, at, reached)
+            rows += [(link, receivers.get(node, -1), node) for link, node in branch]
+        links = [(link, receivers.get(node, -1), node) for link, node in trunk]
+        return links + rows
 
-    def _offset(self, noc: int, axis: int, source: int, target: int) -> int:
-        """Steps along one axis, in the NoC's direction."""
-        difference = self.point(target)[axis] - self.point(source)[axis]
+    def _path(
+        self, noc: int, axis: int, source: int, targets: Sequence[int]
+    ) -> list[tuple[int, int]]:
+        """Links along one axis as far as some targets lie, and the nodes behind."""
         size = self.columns if axis == 0 else self.rows
-        return (difference if noc == 0 else -difference) % size
-
-    def _trunk(self, noc: int, source: int, receivers: dict[int, int]) -> int:
-        """Steps along the first axis (x on NoC 0, y on NoC 1)."""
-        return max(self._offset(noc, noc, source, node) for node in receivers)
-
-    def _branch(
-        self,
-        rows: list[list[int]],
-        noc: int,
-        row: int,
-        at: int,
-        source: int,
-        receivers: dict[int, int],
-    ) -> None:
-        column = self.point(at)[noc]
-        reached = [
-            self._offset(noc, 1 - noc, at, node)
-            for node in receivers
-            if self.point(node)[noc] == column
-        ]
-        for _ in range(max(reached, default=0)):
-            at, row = self._grow(rows, noc, row, at, 1 - noc, source, receivers)
-
-    def _grow(
-        self,
-        rows: list[list[int]],
-        noc: int,
-        parent: int,
-        at: int,
-        axis: int,
-        source: int,
-        receivers: dict[int, int],
-    ) -> tuple[int, int]:
-        """Add the node behind one link, as first child of `parent`."""
-        link = (noc * self.num_nodes + at) * 2 + axis
-        node = int(self.link_end[link])
-        back = self.hops(noc, node, source)
-        number = len(rows)
-        rows.append([link, receivers.get(node, -1), -1, rows[parent][2], back])
-        rows[parent][2] = number
-        return node, number
+        here = self.point(source)[axis]
+        sign = 1 if noc == 0 else -1
+        steps = [sign * (self.point(node)[axis] - here) % size for node in targets]
+        path, at = [], source
+        for _ in range(max(steps, default=0)):
+            link = (noc * self.num_nodes + at) * 2 + axis
+            at = int(self.link_end[link])
+            path.append((link, at))
+        return path
 
 
 @cache
@@ -178,6 +155,7 @@ def geometry_of(chip: Chip) -> Geometry:
         distance=distance,
         table=np.concatenate([a.reshape(-1) for a in (route, distance, link_end)]),
         dram_nodes=tuple(p.noc_y * columns + p.noc_x for p in chip.dram_endpoints),
+        dispatch_node=chip.dispatch_tile.noc_y * columns + chip.dispatch_tile.noc_x,
         worker_nodes=tuple(
             chip.worker_rows[row] * columns + chip.worker_columns[column]
             for row in range(chip.grid.y)

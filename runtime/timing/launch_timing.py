@@ -103,7 +103,7 @@ def _loads(state: t.State, first: int, stop: int) -> list[tuple[int, Load]]:
             int(i),
             Load(
                 int(rows[i, t.R_LOAD]),
-                float(rows[i, t.R_LOAD] * rows[i, t.R_BYTE_CYCLES]),
+                float(rows[i, t.R_LOAD] / rows[i, t.R_RATE]),
             ),
         )
         for i in np.flatnonzero(rows[:, t.R_LOAD])
@@ -113,7 +113,7 @@ def _loads(state: t.State, first: int, stop: int) -> list[tuple[int, Load]]:
 def _channels(translation: Translation, state: t.State) -> tuple[Load, ...]:
     """The load of every DRAM channel."""
     first = t.CHANNELS * state.sizes.nodes
-    loads = dict(_loads(state, first, len(state.resources) - 1))
+    loads = dict(_loads(state, first, len(state.resources)))
     num_banks = translation.launch.facts.chip.num_dram_banks
     return tuple(loads.get(bank, Load(0, 0.0)) for bank in range(num_banks))
 

@@ -9,10 +9,11 @@ from zlib import crc32
 
 from numba import njit
 
-from runtime.timing import events, network, tables, threads
+from runtime.timing import events, network, sharing, tables, threads
 from runtime.timing import tables as t
 from runtime.timing.events import drop_first
-from runtime.timing.network import arrive, branch, done, hop, inject, land, ready
+from runtime.timing.network import done, land, ready, start
+from runtime.timing.sharing import finish_flows, share
 from runtime.timing.tables import COMPILER_OPTIONS, State
 from runtime.timing.threads import run_thread
 
@@ -29,7 +30,7 @@ def _source_version() -> int:
     the loop encloses this: it covers what the loop calls in other files.
     """
     version = 0
-    for module in (tables, events, network, threads):
+    for module in (tables, events, network, sharing, threads):
         name = module.__name__.rpartition(".")[2] + ".py"
         source = resources.files(__package__ or "") / name
         version = crc32(source.read_bytes(), version)
@@ -44,27 +45,35 @@ def _compiled_loop() -> Callable[[State], None]:
     def run(s):
         s.counters[t.VERSION] = version
         mask = (1 << t.SUBJECT_BITS) - 1
-        while s.counters[t.HEAP] > 0:
+        now = 0.0
+        while True:
+            following = s.heap[0, 0] if s.counters[t.HEAP] > 0 else t.NEVER
+            ending = s.clock[t.CLOCK_NEXT]
+            due = max(now, s.clock[t.CLOCK_DUE])
+            if s.counters[t.CHANGED] and due < min(following, ending):
+                now = due
+                share(s, now)
+                continue
+            if ending <= following and ending < t.NEVER:
+                now = ending
+                finish_flows(s, now)
+                continue
+            if s.counters[t.HEAP] == 0:
+                break
             now, what = s.heap[0, 0], int(s.heap[0, 1])
             drop_first(s)
             s.counters[t.EVENTS] += 1
             event, subject = what & ((1 << t.EVENT_BITS) - 1), what >> t.EVENT_BITS
-            p, node = subject & mask, subject >> t.SUBJECT_BITS
-            if event == t.HOP:
-                hop(s, p, now)
-            elif event == t.RUN:
+            p, row = subject & mask, subject >> t.SUBJECT_BITS
+            if event == t.RUN:
                 run_thread(s, p, now)
-            elif event == t.ARRIVE:
-                arrive(s, p, now)
             elif event == t.READY:
                 ready(s, p, now)
-            elif event == t.INJECT:
-                inject(s, p, now)
             elif event == t.DONE:
                 done(s, p, now)
-            elif event == t.BRANCH:
-                branch(s, p, node, now)
+            elif event == t.START:
+                start(s, p, now)
             else:
-                land(s, p, node, now)
+                land(s, p, row, now)
 
     return run

@@ -1,9 +1,9 @@
-"""Packets on the NoCs: one event for each hop, in one order of time.
+"""Packets on the NoCs as flows: each has a rate, which changes when others come or go.
 
-At each resource (NIU, link, L1 read-out, DRAM channel) a packet waits until it is free
-and occupies it for its bytes, while the head goes on at once. A NIU sends in order, and
-stops when the packet `window` places ahead is still held up in the network. Writes
-share one virtual channel: one that had to wait keeps others from its link for longer.
+A packet of a read, write or multicast waits in the queue of the NIU that sends it; the
+first few of the queue flow at once (`response_window_packets`). A flow loads every
+resource on its way: NIU out, links, NIU in, L1 read-out, DRAM channel. `sharing` says
+at which rate it flows; here is what happens before the first and after the last byte.
 """
 
 from __future__ import annotations
@@ -35,197 +35,204 @@ def link_end(s, link):
 
 
 @inner
-def occupy(s, resource, time, wire):
-    """Wait for a resource, first come first served; return when the packet starts."""
-    row = s.resources[resource]
-    start = max(time, row[t.R_FREE])
-    row[t.R_FREE] = start + wire * row[t.R_BYTE_CYCLES]
-    row[t.R_LOAD] += wire
-    return start
-
-
-@inner
-def hold(s, p, wait):
-    """A packet is held up: so is its place in the window of its NIU."""
-    niu, sequence = s.packets[p, t.P_NIU], s.packets[p, t.P_SEQUENCE]
-    if s.niu[niu, t.Q_SEQUENCE] - sequence < t.WINDOW_SLOTS:
-        s.window[niu, sequence % t.WINDOW_SLOTS] += wait
-
-
-@inner
-def arrive(s, p, now):
-    """A read request arrives at its memory: fetch the data, hand them to the NIU."""
-    nodes = s.sizes.nodes
-    packet = s.packets[p]
-    bank = packet[t.P_BANK]
-    resource = t.L1S * nodes + packet[t.P_NODE]
-    if bank >= 0:
-        resource = t.CHANNELS * nodes + bank
-    start = occupy(s, resource, now, packet[t.P_WIRE])
-    s.times[p, t.F_TAIL] = s.resources[resource, t.R_FREE]
-    packet[t.P_NIU] = packet[t.P_NOC] * nodes + packet[t.P_NODE]
-    push(s, start, t.READY | p << t.EVENT_BITS)
-
-
-@inner
 def ready(s, p, now):
     """A packet joins the queue of its NIU."""
     niu = s.packets[p, t.P_NIU]
-    queue = s.niu[niu]
+    queue = s.shares[t.NIUS * s.sizes.nodes + niu]
     if queue[t.Q_HEAD] < 0:
         queue[t.Q_HEAD] = p
     else:
         s.packets[queue[t.Q_TAIL], t.P_NEXT] = p
     queue[t.Q_TAIL] = p
-    if queue[t.Q_PENDING] == 0:
-        queue[t.Q_PENDING] = 1
-        inject(s, niu, now)
+    send_next(s, niu, now)
+
+
+@inner
+def send_next(s, niu, now):
+    """Let the first packets of a queue flow, as many as its window allows.
+
+    A multicast goes alone: a NIU that holds a path begins nothing else on that NoC
+    (wormhole.md section 4.2).
+    """
+    queue = s.shares[t.NIUS * s.sizes.nodes + niu]
+    responds = niu < 2 * s.sizes.nodes
+    window = s.cost[t.L_RESPONSE_WINDOW if responds else t.L_WRITE_WINDOW]
+    while queue[t.Q_HEAD] >= 0 and queue[t.Q_ACTIVE] < window:
+        p = queue[t.Q_HEAD]
+        is_cast = s.packets[p, t.P_KIND] == t.CAST
+        if is_cast and queue[t.Q_ACTIVE] > 0:
+            return
+        queue[t.Q_HEAD] = s.packets[p, t.P_NEXT]
+        queue[t.Q_ACTIVE] += t.ALONE if is_cast else 1
+        if is_cast:
+            push(s, now + reservation(s, p), t.START | p << t.EVENT_BITS)
+        else:
+            start(s, p, now)
 
 
 @inner
 def reservation(s, p):
     """Cycles until a multicast has its path: few if the packet before kept it."""
-    packet, queue = s.packets[p], s.niu[s.packets[p, t.P_NIU]]
+    packet = s.packets[p]
+    queue = s.shares[t.NIUS * s.sizes.nodes + packet[t.P_NIU]]
     tree = packet[t.P_TREE]
     kept = queue[t.Q_LINKED] == tree
     queue[t.Q_LINKED] = tree if packet[t.P_FLAGS] & t.LINKED else -1
-    if kept:
-        return s.cost[t.L_LINKED]
-    return s.cost[t.L_RESERVE] + s.cost[t.L_RESERVE_HOP] * s.trees[tree, t.N_SPAN]
+    return float(s.trees[tree, t.N_LINKED if kept else t.N_RESERVE])
 
 
 @inner
-def inject(s, niu, now):
-    """Send the first packet of a queue, if port and window allow; else come again."""
-    nodes = s.sizes.nodes
-    queue = s.niu[niu]
-    port = t.NIUS * nodes + niu
-    allowed = s.resources[port, t.R_FREE]
-    sequence = queue[t.Q_SEQUENCE]
-    size = int(s.cost[t.L_RESPONSE_WINDOW if niu < 2 * nodes else t.L_WRITE_WINDOW])
-    if sequence >= size:
-        allowed = max(allowed, s.window[niu, (sequence - size) % t.WINDOW_SLOTS])
-    if allowed > now:
-        push(s, allowed, t.INJECT | niu << t.EVENT_BITS)
-        return
-    p = queue[t.Q_HEAD]
+def start(s, p, now):
+    """A packet begins to flow: put down what it loads."""
+    slot = s.counters[t.FLOWS]
+    s.counters[t.FLOWS] = slot + 1
+    s.routes[slot, t.F_PACKET] = p
     packet = s.packets[p]
-    queue[t.Q_HEAD] = packet[t.P_NEXT]
-    queue[t.Q_SEQUENCE] = sequence + 1
-    packet[t.P_SEQUENCE] = sequence
-    start = now
+    s.amounts[slot, t.A_LEFT] = packet[t.P_WIRE]
+    s.amounts[slot, t.A_RATE] = 0.0
+    s.amounts[slot, t.A_BEGIN] = now
     if packet[t.P_KIND] == t.CAST:
-        start += reservation(s, p)
-    start = occupy(s, port, start, packet[t.P_WIRE])
-    end = s.resources[port, t.R_FREE]
-    s.window[niu, sequence % t.WINDOW_SLOTS] = end
-    if packet[t.P_KIND] == t.CAST:
-        s.times[p, t.F_TAIL] = 0.0
-        spread(s, p, packet[t.P_TREE], start + s.cost[t.L_NIU])
-        if s.trees[packet[t.P_TREE], t.N_SELF] != t.NO_RECEIVER:
-            subject = p | packet[t.P_TREE] << t.SUBJECT_BITS
-            landed = end + 2 * s.cost[t.L_NIU]
-            push(s, landed, t.LAND | subject << t.EVENT_BITS)
+        load_tree(s, slot, p)
     else:
-        s.times[p, t.F_TAIL] = max(s.times[p, t.F_TAIL], end) + s.cost[t.L_NIU]
-        push(s, start + s.cost[t.L_NIU], t.HOP | p << t.EVENT_BITS)
-    if queue[t.Q_HEAD] >= 0:
-        push(s, end, t.INJECT | niu << t.EVENT_BITS)
-    else:
-        queue[t.Q_PENDING] = 0
+        load_route(s, slot, p)
+    for i in range(t.F_FIRST, s.routes[slot, t.F_END]):
+        resource = s.routes[slot, i]
+        s.resources[resource, t.R_LOAD] += packet[t.P_WIRE]
+        s.shares[resource, t.S_COUNT] += 1
+    count_ports(s, slot, 1)
+    s.counters[t.CHANGED] = 1
 
 
 @inner
-def hop(s, p, now):
-    """The head of a packet stands before its next link, or at its target."""
+def add_resource(s, slot, resource):
+    """Append to what a flow loads."""
+    end = s.routes[slot, t.F_END]
+    s.routes[slot, end] = resource
+    s.routes[slot, t.F_END] = end + 1
+
+
+@inner
+def load_route(s, slot, p):
+    """The links of a route, in order, then memory and both NIUs."""
     nodes = s.sizes.nodes
     packet = s.packets[p]
-    noc, node, wire = packet[t.P_NOC], packet[t.P_NODE], packet[t.P_WIRE]
-    link = s.graph[(noc * nodes + node) * nodes + packet[t.P_TARGET]]
-    if link < 0:
-        eject(s, p, now)
-        return
-    start = occupy(s, link, now, wire)
-    if start > now + t.LEAST_WAIT:
-        hold(s, p, start - now)
+    noc, node, target = packet[t.P_NOC], packet[t.P_NODE], packet[t.P_TARGET]
+    s.routes[slot, t.F_END] = t.F_FIRST
+    link = s.graph[(noc * nodes + node) * nodes + target]
+    while link >= 0:
+        add_resource(s, slot, link)
+        link = s.graph[(noc * nodes + link_end(s, link)) * nodes + target]
+    s.routes[slot, t.F_LINKS] = s.routes[slot, t.F_END] - t.F_FIRST
+    add_resource(s, slot, t.NIUS * nodes + packet[t.P_NIU])
+    add_resource(s, slot, t.SINKS * nodes + noc * nodes + target)
+    bank = packet[t.P_BANK]
+    if bank >= 0:
+        add_resource(s, slot, t.CHANNELS * nodes + bank)
         if packet[t.P_KIND] == t.WRITTEN:
-            occupied = wire * s.resources[link, t.R_BYTE_CYCLES]
-            s.resources[link, t.R_FREE] += occupied * s.cost[t.L_BLOCKED_WRITE]
-    tail = max(s.times[p, t.F_TAIL], s.resources[link, t.R_FREE])
-    s.times[p, t.F_TAIL] = tail + s.cost[t.L_HOP]
-    packet[t.P_NODE] = link_end(s, link)
-    push(s, start + s.cost[t.L_HOP], t.HOP | p << t.EVENT_BITS)
+            s.amounts[slot, t.A_LEFT] *= s.cost[t.L_DRAM_WRITE_FACTOR]
+    if bank < 0 or packet[t.P_KIND] == t.WRITTEN:
+        add_resource(s, slot, t.L1S * nodes + node)
 
 
 @inner
-def eject(s, p, now):
-    """A packet leaves the network; a written one goes to memory and is answered."""
+def load_tree(s, slot, p):
+    """The links of a multicast's tree, the NIUs of its receivers, and its own."""
     nodes = s.sizes.nodes
     packet = s.packets[p]
-    resource = t.SINKS * nodes + packet[t.P_NOC] * nodes + packet[t.P_NODE]
-    start = occupy(s, resource, now, packet[t.P_WIRE])
-    tail = max(s.times[p, t.F_TAIL], s.resources[resource, t.R_FREE])
-    written = packet[t.P_KIND] == t.WRITTEN
-    if written and packet[t.P_BANK] >= 0:
-        channel = t.CHANNELS * nodes + packet[t.P_BANK]
-        start = occupy(s, channel, start, packet[t.P_WIRE])
-        slower = packet[t.P_WIRE] * s.cost[t.L_DRAM_WRITE_EXTRA]
-        s.resources[channel, t.R_FREE] += slower
-        tail = max(tail, s.resources[channel, t.R_FREE])
-    if start > now + t.LEAST_WAIT:
-        hold(s, p, start - now)
-    tail += s.cost[t.L_NIU]
-    if written:
-        tail += s.times[p, t.F_RETURN]
-    push(s, tail, t.DONE | p << t.EVENT_BITS)
+    root = packet[t.P_TREE]
+    s.routes[slot, t.F_END] = t.F_FIRST
+    s.routes[slot, t.F_LINKS] = 0
+    add_resource(s, slot, t.NIUS * nodes + packet[t.P_NIU])
+    add_resource(s, slot, t.L1S * nodes + packet[t.P_NODE])
+    for row in range(root + 1, root + 1 + s.trees[root, t.N_ROWS]):
+        if s.trees[row, t.N_LINK] >= 0:
+            add_resource(s, slot, s.trees[row, t.N_LINK])
+        if s.trees[row, t.N_CORE] != t.NO_RECEIVER:
+            sink = t.SINKS * nodes + packet[t.P_NOC] * nodes + s.trees[row, t.N_NODE]
+            add_resource(s, slot, sink)
 
 
 @inner
-def spread(s, p, node, time):
-    """The head of a multicast goes on to all children of a tree node."""
-    child = s.trees[node, t.N_CHILD]
-    while child >= 0:
-        subject = p | child << t.SUBJECT_BITS
-        push(s, time, t.BRANCH | subject << t.EVENT_BITS)
-        child = s.trees[child, t.N_SIBLING]
+def count_ports(s, slot, change):
+    """A flow uses input ports of its links, or no longer does.
+
+    An input of a link is the link before it, along the same axis or the other, or the
+    NIU of its node.
+    """
+    before = -1
+    is_write = s.packets[s.routes[slot, t.F_PACKET], t.P_KIND] == t.WRITTEN
+    writes = change if is_write else 0
+    for i in range(t.F_FIRST, t.F_FIRST + s.routes[slot, t.F_LINKS]):
+        link = s.routes[slot, i]
+        port = t.S_LOCAL
+        if before >= 0:
+            port = t.S_SAME_AXIS if (before ^ link) & 1 == 0 else t.S_OTHER_AXIS
+        s.shares[link, port] += change
+        s.shares[link, t.S_WRITES] += writes
+        before = link
 
 
 @inner
-def branch(s, p, node, now):
-    """A multicast passes the link into a tree node, and leaves a copy there."""
-    nodes = s.sizes.nodes
-    wire = s.packets[p, t.P_WIRE]
-    link = s.trees[node, t.N_LINK]
-    start = occupy(s, link, now, wire)
-    if start > now + t.LEAST_WAIT:
-        hold(s, p, start - now)
-    head = start + s.cost[t.L_HOP]
-    spread(s, p, node, head)
-    if s.trees[node, t.N_CORE] != t.NO_RECEIVER:
-        resource = t.SINKS * nodes + s.packets[p, t.P_NOC] * nodes
-        resource += link_end(s, link)
-        occupy(s, resource, head, wire)
-        subject = p | node << t.SUBJECT_BITS
-        landed = s.resources[resource, t.R_FREE] + s.cost[t.L_NIU]
-        push(s, landed, t.LAND | subject << t.EVENT_BITS)
+def finish(s, slot, now):
+    """The last byte of a flow has left its NIU: take its load away."""
+    p = s.routes[slot, t.F_PACKET]
+    for i in range(t.F_FIRST, s.routes[slot, t.F_END]):
+        s.shares[s.routes[slot, i], t.S_COUNT] -= 1
+    count_ports(s, slot, -1)
+    last = s.counters[t.FLOWS] - 1
+    s.counters[t.FLOWS] = last
+    if slot != last:
+        for column in range(t.AMOUNT_COLUMNS):
+            s.amounts[slot, column] = s.amounts[last, column]
+        for i in range(s.routes[last, t.F_END]):
+            s.routes[slot, i] = s.routes[last, i]
+    s.counters[t.CHANGED] = 1
+    deliver(s, p, now)
+    niu = s.packets[p, t.P_NIU]
+    ended = t.ALONE if s.packets[p, t.P_KIND] == t.CAST else 1
+    s.shares[t.NIUS * s.sizes.nodes + niu, t.Q_ACTIVE] -= ended
+    send_next(s, niu, now)
 
 
 @inner
-def land(s, p, node, now):
-    """A multicast has arrived at one core: raise its flag, send the acknowledgement."""
+def deliver(s, p, now):
+    """From the last byte on its way until the issuer knows."""
     packet = s.packets[p]
-    itself = node == packet[t.P_TREE]
-    core = s.trees[node, t.N_SELF if itself else t.N_CORE]
-    if packet[t.P_SEMAPHORE] >= 0 and core >= 0:
-        set_semaphore(s, core, packet[t.P_SEMAPHORE], packet[t.P_VALUE], now)
+    if packet[t.P_KIND] == t.CAST:
+        deliver_cast(s, p, now)
+        return
+    arrival = now + leg(s, packet[t.P_NOC], packet[t.P_NODE], packet[t.P_TARGET])
+    if packet[t.P_KIND] == t.WRITTEN:
+        arrival += s.times[p]
+    push(s, arrival, t.DONE | p << t.EVENT_BITS)
+
+
+@inner
+def deliver_cast(s, p, now):
+    """A multicast reaches its receivers: flags are raised, acknowledgements return."""
+    packet = s.packets[p]
+    root, noc, source = packet[t.P_TREE], packet[t.P_NOC], packet[t.P_NODE]
     answer = s.cost[t.L_L1_ACCESS] + packet[t.P_WIRE] * s.cost[t.L_WRITE_TAIL]
-    answer += 2 * s.cost[t.L_NIU]
-    if not itself:
-        answer += s.cost[t.L_HOP] * s.trees[node, t.N_BACK]
-    s.times[p, t.F_TAIL] = max(s.times[p, t.F_TAIL], now + answer)
-    packet[t.P_LEFT] -= 1
-    if packet[t.P_LEFT] == 0:
-        push(s, s.times[p, t.F_TAIL], t.DONE | p << t.EVENT_BITS)
+    last = 0.0
+    for row in range(root + 1, root + 1 + s.trees[root, t.N_ROWS]):
+        core = s.trees[row, t.N_CORE]
+        if core == t.NO_RECEIVER:
+            continue
+        node = s.trees[row, t.N_NODE]
+        landed = now + leg(s, noc, source, node)
+        last = max(last, landed + answer + leg(s, noc, node, source))
+        if packet[t.P_SEMAPHORE] >= 0 and core >= 0:
+            subject = p | row << t.SUBJECT_BITS
+            push(s, landed, t.LAND | subject << t.EVENT_BITS)
+    push(s, last, t.DONE | p << t.EVENT_BITS)
+
+
+@inner
+def land(s, p, row, now):
+    """A multicast flag has arrived at one core."""
+    packet = s.packets[p]
+    core = s.trees[row, t.N_CORE]
+    set_semaphore(s, core, packet[t.P_SEMAPHORE], packet[t.P_VALUE], now)
 
 
 @inner

@@ -38,7 +38,7 @@ READ_BARRIER, WRITE_BARRIER, END, UNTIL = range(18, 22)
 O_CYCLES, O_PARTS, O_BEGIN, O_END, O_WAIT, CYCLE_COLUMNS = range(6)
 
 # What an event does; its subject stands above EVENT_BITS, a tree node above that.
-RUN, ARRIVE, READY, INJECT, HOP, BRANCH, LAND, DONE = range(8)
+RUN, READY, START, LAND, DONE = range(5)
 EVENT_BITS, SUBJECT_BITS = 3, 26
 
 # Columns of a thread, and of its clock.
@@ -49,34 +49,57 @@ C_SINCE, C_END, C_WAITS = 0, 1, 2
 # buffer, then the semaphores.
 K_NODE, K_FIRST, K_STOP, K_DST_FREE, K_DST_READY, K_WORDS = range(6)
 
-# Columns of a packet, and of its times.
+# Columns of a packet; its time is what a write's acknowledgement takes.
 P_KIND, P_NOC, P_NODE, P_TARGET, P_WIRE, P_THREAD, P_BANK = range(7)
-P_NIU, P_NEXT, P_SEQUENCE = range(7, 10)
-P_TREE, P_LEFT, P_SEMAPHORE, P_VALUE, P_FLAGS, PACKET_COLUMNS = range(10, 16)
+P_NIU, P_NEXT, P_TREE, P_SEMAPHORE, P_VALUE, P_FLAGS, PACKET_COLUMNS = range(7, 14)
 RESPONSE, WRITTEN, CAST, INCREMENT = range(4)
 LINKED, COUNTED = 1, 2
-F_TAIL, F_RETURN = 0, 1
 
-# Columns of a NIU queue, and of a multicast tree node.
-Q_HEAD, Q_TAIL, Q_PENDING, Q_SEQUENCE, Q_LINKED, QUEUE_COLUMNS = range(6)
-N_LINK, N_CORE, N_CHILD, N_SIBLING, N_BACK = range(5)
-N_NOC, N_SPAN, N_SELF, N_LEAVES = 0, 1, 3, 4  # of the root
+# Columns of a multicast tree node.
+N_LINK, N_CORE, N_NODE, TREE_COLUMNS = 0, 1, 2, 4
+N_NOC, N_ROWS, N_RESERVE, N_LINKED = range(4)  # of the root; the last two in cycles
 NO_RECEIVER, IDLE_RECEIVER = -1, -2  # instead of a core number
-WINDOW_SLOTS = 8
-LEAST_WAIT = 1.0  # cycles; less is the rounding of back-to-back packets
 
 # First resource of each kind, as a multiple of the number of nodes: links, NIUs (two
 # responders, two initiators), sinks, L1 read-outs, DRAM channels.
 LINKS, NIUS, SINKS, L1S, CHANNELS = 0, 4, 8, 10, 11
 
-# Columns of a resource; the last row stands for the launch, its time for the end.
-R_FREE, R_BYTE_CYCLES, R_LOAD = range(3)
+# Columns of a resource: bytes a cycle, bytes so far, and while rates are shared out
+# what is left, the weight of the flows without a rate, and their share.
+R_RATE, R_LOAD, R_LEFT, R_WEIGHT, R_SHARE, RESOURCE_COLUMNS = range(6)
+
+# Its whole numbers: flows, those without a rate yet, the first in the list of its
+# flows; and by row, the resources in use. Of a link the flows of each input port and
+# those of writes; of a NIU out its queue, what flows of it, the path that it holds.
+S_COUNT, S_OPEN, S_FIRST, S_TOUCHED = range(4)
+S_SAME_AXIS, S_OTHER_AXIS, S_LOCAL, S_WRITES = range(4, 8)
+Q_HEAD, Q_TAIL, Q_ACTIVE, Q_LINKED = range(4, 8)
+SHARE_COLUMNS = 8
+
+# Columns of a flow's route: where it ends, how many links it begins with, its packet,
+# then the resources.
+F_END, F_LINKS, F_PACKET, F_FIRST = range(4)
+
+# Columns of a flow; the moments that the loop remembers.
+A_LEFT, A_RATE, A_WEIGHT, A_BEGIN, AMOUNT_COLUMNS = range(5)
+CLOCK_LAST, CLOCK_NEXT, CLOCK_DUE, CLOCK_END, NUM_CLOCKS = range(5)
+
+ALONE = 64
+"""Packets that a multicast counts for in the window of its NIU."""
+
+NEVER = 1e300
+UNLIMITED = 1e30
+SAME_TIME = 1e-6
+"""Cycles between two ends that count as one."""
+PATIENCE = 0.05
+"""Of the time that flows have left, how long rates stay as they are."""
+SAME_SHARE = 1.02
 
 # Reasons to wait, behind the circular buffers and the semaphores.
 BY_READS, BY_WRITES, BY_DST, BY_SOURCE, NUM_FIXED_REASONS = range(5)
 
 HEAP, FREE_PACKET, FRESH_PACKET, EVENTS, TRANSFERS = range(5)
-LIVE, VERSION, NUM_COUNTERS = range(5, 8)
+LIVE, VERSION, FLOWS, CHANGED, NUM_COUNTERS = range(5, 10)
 
 # The costs that the loop itself needs, see `costs.toml`.
 (
@@ -86,13 +109,10 @@ LIVE, VERSION, NUM_COUNTERS = range(5, 8)
     L_L1_ACCESS,
     L_DRAM_READ,
     L_DRAM_WRITE,
-    L_DRAM_WRITE_EXTRA,
+    L_DRAM_WRITE_FACTOR,
     L_WRITE_TAIL,
     L_RESPONSE_WINDOW,
     L_WRITE_WINDOW,
-    L_RESERVE,
-    L_RESERVE_HOP,
-    L_LINKED,
     L_CB,
     L_CB_WAKE,
     L_SEMAPHORE,
@@ -101,9 +121,11 @@ LIVE, VERSION, NUM_COUNTERS = range(5, 8)
     L_BARRIER_WAKE,
     L_ATOMIC,
     L_DST,
-    L_BLOCKED_WRITE,
+    L_TWO_PORTS,
+    L_BLOCKED_WRITES,
+    L_THREE_PORTS,
     NUM_LATENCIES,
-) = range(23)
+) = range(22)
 
 
 class Sizes(NamedTuple):
@@ -129,8 +151,11 @@ class State(NamedTuple):
     waits: np.ndarray
     packets: np.ndarray
     times: np.ndarray
-    niu: np.ndarray
-    window: np.ndarray
     resources: np.ndarray
+    shares: np.ndarray
+    routes: np.ndarray
+    amounts: np.ndarray
+    chains: np.ndarray
+    clock: np.ndarray
     heap: np.ndarray
     counters: np.ndarray

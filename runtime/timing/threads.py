@@ -75,19 +75,18 @@ def step_transfer(s, thread, op, now, issue):
         node = place if bank < 0 else s.places[bank]
         request = leg(s, noc, here, node)
         if op[0] == t.READ:
-            depart = max(depart, s.resources[t.NIUS * nodes + initiator, t.R_FREE])
             p = new_packet(s, t.RESPONSE, noc, node, here, wire, thread)
+            s.packets[p, t.P_NIU] = noc * nodes + node
             request += s.cost[t.L_L1_ACCESS if bank < 0 else t.L_DRAM_READ]
-            push(s, depart + request, t.ARRIVE | p << t.EVENT_BITS)
+            push(s, depart + request, t.READY | p << t.EVENT_BITS)
         else:
             p = new_packet(s, t.WRITTEN, noc, here, node, wire, thread)
             s.packets[p, t.P_NIU] = initiator
             back = leg(s, noc, node, here)
             back += s.cost[t.L_L1_ACCESS if bank < 0 else t.L_DRAM_WRITE]
-            s.times[p, t.F_TAIL] = depart
             if bank < 0:
                 back += wire * s.cost[t.L_WRITE_TAIL]
-            s.times[p, t.F_RETURN] = back
+            s.times[p] = back
             push(s, depart, t.READY | p << t.EVENT_BITS)
         s.packets[p, t.P_BANK] = bank
         depart += issue
@@ -105,23 +104,21 @@ def step_multicast(s, thread, op, now, issue):
     """
     nodes = s.sizes.nodes
     tree, largest = op[1], op[4]
-    noc, left = s.trees[tree, t.N_NOC], s.trees[tree, t.N_LEAVES]
+    noc = s.trees[tree, t.N_NOC]
     here = s.cores[s.threads[thread, t.T_CORE], t.K_NODE]
     flag = op[0] == t.SEM_MULTICAST
     size = 4 if flag else op[2]
     flags = 0 if flag else op[3]
     initiator = 2 * nodes + noc * nodes + here
-    rate = s.resources[t.NIUS * nodes + initiator, t.R_BYTE_CYCLES]
-    between = s.cost[t.L_RESERVE] + s.cost[t.L_RESERVE_HOP] * s.trees[tree, t.N_SPAN]
-    if flags & t.LINKED:
-        between = s.cost[t.L_LINKED]
+    rate = 1.0 / s.resources[t.NIUS * nodes + initiator, t.R_RATE]
+    between = s.trees[tree, t.N_LINKED if flags & t.LINKED else t.N_RESERVE]
     while size > 0:
         part = min(size, largest)
         size -= part
         wire = int(part + s.cost[t.L_HEADER])
         p = new_packet(s, t.CAST, noc, here, here, wire, thread)
         packet = s.packets[p]
-        packet[t.P_NIU], packet[t.P_TREE], packet[t.P_LEFT] = initiator, tree, left
+        packet[t.P_NIU], packet[t.P_TREE] = initiator, tree
         packet[t.P_SEMAPHORE], packet[t.P_VALUE] = (op[2], op[3]) if flag else (-1, 0)
         packet[t.P_FLAGS] = flags
         if flags & t.COUNTED:

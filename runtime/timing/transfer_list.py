@@ -102,7 +102,7 @@ def time_transfers(
         num_transfers=int(state.counters[t.TRANSFERS]),
         num_events=int(state.counters[t.EVENTS]),
         channel_bytes=tuple(
-            int(n) for n in state.resources[t.CHANNELS * nodes : -1, t.R_LOAD]
+            int(n) for n in state.resources[t.CHANNELS * nodes :, t.R_LOAD]
         ),
     )
 

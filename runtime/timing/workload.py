@@ -154,16 +154,25 @@ class WorkloadBuilder:
             self.geometry.node_of(r): self.core_number.get(r, t.IDLE_RECEIVER)
             for r in receivers
         }
-        first = len(self._tree_rows)
         span = self.geometry.span([*nodes])
-        count = len(nodes)
-        itself = nodes.pop(source, t.NO_RECEIVER)
-        root, *rest = self.geometry.tree(noc, source, nodes)
-        self._tree_rows.append((noc, span, first + root[t.N_CHILD], itself, count))
-        for link, receiver, child, sibling, back in rest:
-            child = child + first if child >= 0 else -1
-            sibling = sibling + first if sibling >= 0 else -1
-            self._tree_rows.append((link, receiver, child, sibling, back))
+        rows = self.geometry.tree(noc, source, nodes)
+        reserve, linked = self._path_cycles(span, len(nodes), source in nodes)
+        self._tree_rows.append((noc, len(rows), round(reserve), round(linked)))
+        self._tree_rows += [(*row, 0) for row in rows]
+
+    def _path_cycles(
+        self, span: int, receivers: int, loopback: bool
+    ) -> tuple[float, float]:
+        """Cycles until a multicast has its path, and until a linked one goes on."""
+        costs = self.costs
+        if loopback:
+            reserve = costs.loopback_reserve_cycles
+            reserve += costs.loopback_reserve_cycles_per_hop * span
+            linked = costs.loopback_linked_cycles_per_core * receivers
+            return reserve, linked
+        reserve = costs.multicast_reserve_cycles
+        reserve += costs.multicast_reserve_cycles_per_hop * span
+        return reserve, costs.multicast_linked_cycles
 
     # -- tables ----------------------------------------------------------------
 
@@ -173,8 +182,10 @@ class WorkloadBuilder:
         sizes = t.Sizes(g.num_nodes, len(self.capacities), len(self.semaphores))
         places = np.concatenate(self._places)
         ops, cycles, starts = self._operations()
-        packets, branches = self._bounds(ops)
-        heap = packets + 2 * branches + len(self.threads) + 4 * g.num_nodes + 1
+        packets, flags = self._bounds(ops)
+        heap = packets + flags + len(self.threads) + 1
+        flows, width = self._flow_bounds(packets)
+        resources = self._resource_table()
         reasons = sizes.buffers + sizes.semaphores + t.NUM_FIXED_REASONS
         state = t.State(
             sizes=sizes,
@@ -182,20 +193,24 @@ class WorkloadBuilder:
             ops=ops,
             cycles=cycles,
             places=places,
-            trees=_table(self._tree_rows, 5),
+            trees=_table(self._tree_rows, t.TREE_COLUMNS),
             graph=g.table,
             threads=self._thread_table(starts),
             waits=self._wait_table(reasons),
             cores=self._core_table(),
             packets=np.empty((packets, t.PACKET_COLUMNS), np.int64),
-            times=np.empty((packets, 2)),
-            niu=self._niu_table(),
-            window=np.zeros((4 * g.num_nodes, t.WINDOW_SLOTS)),
-            resources=self._resource_table(),
+            times=np.empty(packets),
+            resources=resources,
+            shares=self._share_table(len(resources)),
+            routes=np.empty((flows, width), np.int64),
+            amounts=np.zeros((flows, t.AMOUNT_COLUMNS)),
+            chains=np.empty(flows * width, np.int64),
+            clock=np.zeros(t.NUM_CLOCKS),
             heap=np.empty((heap, 2)),
             counters=np.zeros(t.NUM_COUNTERS, np.int64),
         )
         state.counters[t.FREE_PACKET] = -1
+        state.clock[t.CLOCK_NEXT] = t.NEVER
         state.counters[t.LIVE] = len(self.threads)
         self._first_events(state)
         return state
@@ -215,7 +230,7 @@ class WorkloadBuilder:
         return _table(operations, 6), table, starts
 
     def _bounds(self, ops: np.ndarray) -> tuple[int, int]:
-        """How many packets and tree branches can be under way at most."""
+        """How many packets and multicast flags can be under way at most."""
         code = ops[:, 0]
         single = int(ops[np.isin(code, (t.READ, t.WRITE)), 2].sum())
         single += int((code == t.SEM_INC).sum())
@@ -224,8 +239,19 @@ class WorkloadBuilder:
         parts = -(-sizes // np.maximum(casts[:, 4], 1))
         roots = np.array([*self._trees.values(), len(self._tree_rows)])
         lengths = np.diff(roots)[np.searchsorted(roots, casts[:, 1])]
-        branches = int((lengths * parts).sum())
-        return single + int(parts.sum()) + 1, branches
+        flags = casts[:, 0] == t.SEM_MULTICAST
+        return single + int(parts.sum()) + 1, int(lengths[flags].sum())
+
+    def _flow_bounds(self, packets: int) -> tuple[int, int]:
+        """How many packets flow at once at most, and how much a row of one holds."""
+        windows = self.costs.response_window_packets + self.costs.write_window_packets
+        flows = min(packets, int(2 * self.geometry.num_nodes * windows))
+        longest = max((row[t.N_ROWS] for row in self._tree_roots()), default=0)
+        route = self.geometry.columns + self.geometry.rows
+        return flows, t.F_FIRST + 4 + max(route, 2 * longest)
+
+    def _tree_roots(self) -> list[tuple[int, ...]]:
+        return [self._tree_rows[first] for first in self._trees.values()]
 
     def _thread_table(self, starts: list[int]) -> np.ndarray:
         table = np.zeros((len(self.threads), 6), np.int64)
@@ -250,9 +276,11 @@ class WorkloadBuilder:
         table[:, behind:] = self.semaphores
         return table
 
-    def _niu_table(self) -> np.ndarray:
-        table = np.zeros((4 * self.geometry.num_nodes, t.QUEUE_COLUMNS), np.int64)
-        table[:, [t.Q_HEAD, t.Q_TAIL, t.Q_LINKED]] = -1
+    def _share_table(self, resources: int) -> np.ndarray:
+        nodes = self.geometry.num_nodes
+        table = np.zeros((resources, t.SHARE_COLUMNS), np.int64)
+        nius = table[t.NIUS * nodes : t.SINKS * nodes]
+        nius[:, [t.Q_HEAD, t.Q_TAIL, t.Q_LINKED]] = -1
         return table
 
     def _wait_table(self, reasons: int) -> np.ndarray:
@@ -261,10 +289,10 @@ class WorkloadBuilder:
         return table
 
     def _resource_table(self) -> np.ndarray:
-        """Cycles for a byte at links, NIUs out and in, L1 read-outs and channels."""
+        """Bytes a cycle of links, NIUs out and in, L1 read-outs and channels."""
         nodes, costs = self.geometry.num_nodes, self.costs
-        end = t.CHANNELS * nodes + len(self.geometry.dram_nodes)
-        rates = np.ones(end + 1)
+        rates = np.empty(t.CHANNELS * nodes + len(self.geometry.dram_nodes))
+        rates[t.CHANNELS * nodes :] = costs.dram_read_bytes_per_cycle
         for first, stop, rate in (
             (t.LINKS, t.NIUS, costs.link_bytes_per_cycle),
             (t.NIUS, t.NIUS + 2, costs.responder_bytes_per_cycle),
@@ -273,9 +301,8 @@ class WorkloadBuilder:
             (t.L1S, t.CHANNELS, costs.l1_read_bytes_per_cycle),
         ):
             rates[first * nodes : stop * nodes] = rate
-        rates[t.CHANNELS * nodes : end] = costs.dram_read_bytes_per_cycle
-        table = np.zeros((end + 1, 3))
-        table[:, t.R_BYTE_CYCLES] = 1.0 / rates
+        table = np.zeros((len(rates), t.RESOURCE_COLUMNS))
+        table[:, t.R_RATE] = rates
         return table
 
     def _first_events(self, state: t.State) -> None:
@@ -290,7 +317,7 @@ def run_workload(builder: WorkloadBuilder) -> tuple[float, t.State]:
     """Run threads as they stand; cycles until the last end, and the tables."""
     state = builder.state()
     run_events(state)
-    return float(state.resources[-1, t.R_FREE]), state
+    return float(state.clock[t.CLOCK_END]), state
 
 
 _LATENCIES = {
@@ -303,9 +330,6 @@ _LATENCIES = {
     t.L_WRITE_TAIL: "write_tail_cycles_per_byte",
     t.L_RESPONSE_WINDOW: "response_window_packets",
     t.L_WRITE_WINDOW: "write_window_packets",
-    t.L_RESERVE: "multicast_reserve_cycles",
-    t.L_RESERVE_HOP: "multicast_reserve_cycles_per_hop",
-    t.L_LINKED: "multicast_linked_cycles",
     t.L_CB: "cb_operation_cycles",
     t.L_CB_WAKE: "cb_wake_cycles",
     t.L_SEMAPHORE: "semaphore_check_cycles",
@@ -313,6 +337,7 @@ _LATENCIES = {
     t.L_BARRIER: "barrier_check_cycles",
     t.L_BARRIER_WAKE: "barrier_wake_cycles",
     t.L_ATOMIC: "atomic_cycles",
+    t.L_BLOCKED_WRITES: "blocked_write_factor",
     t.L_DST: "dst_handshake_cycles",
 }
 
@@ -322,9 +347,11 @@ def _latencies(costs: CostTable) -> np.ndarray:
     table = np.zeros(t.NUM_LATENCIES)
     for column, name in _LATENCIES.items():
         table[column] = getattr(costs, name)
-    slower = 1 / costs.dram_write_bytes_per_cycle - 1 / costs.dram_read_bytes_per_cycle
-    table[t.L_DRAM_WRITE_EXTRA] = slower
-    table[t.L_BLOCKED_WRITE] = costs.blocked_write_factor - 1
+    table[t.L_DRAM_WRITE_FACTOR] = (
+        costs.dram_read_bytes_per_cycle / costs.dram_write_bytes_per_cycle
+    )
+    table[t.L_TWO_PORTS] = 2.0**-costs.port_fairness
+    table[t.L_THREE_PORTS] = 3.0**-costs.port_fairness
     return table
 
 

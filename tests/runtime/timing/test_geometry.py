@@ -51,19 +51,29 @@ def test_a_tree_reaches_each_receiver_once(noc, sender, receivers):
     source = GEOMETRY.worker_node(sender)
     numbers = {GEOMETRY.worker_node(r): i for i, r in enumerate(receivers)}
     rows = GEOMETRY.tree(noc, source, numbers)
-    reached, stack = [], [(rows[0][2], source)]
-    while stack:
-        number, at = stack.pop()
-        if number < 0:
-            continue
-        link, core, child, sibling, back = rows[number]
-        assert link // 4 * 2 + link % 4 // 2 == noc * GEOMETRY.num_nodes + at
-        end = int(GEOMETRY.link_end[link])
-        assert back == GEOMETRY.hops(noc, end, source)
-        if core >= 0:
-            reached.append(core)
-        stack += [(child, end), (sibling, at)]
+    ends = {source}
+    for link, _, node in rows:
+        assert link // (2 * GEOMETRY.num_nodes) == noc
+        assert link // 2 % GEOMETRY.num_nodes in ends
+        assert int(GEOMETRY.link_end[link]) == node
+        assert node not in ends
+        ends.add(node)
+    reached = [core for _, core, _ in rows if core >= 0]
     assert sorted(reached) == list(range(len(receivers)))
+
+
+def test_a_sender_may_receive_its_own_data():
+    node = GEOMETRY.worker_node(Core(1, 1))
+    other = GEOMETRY.worker_node(Core(2, 1))
+    rows = GEOMETRY.tree(0, node, {node: 0, other: 1})
+    assert (-1, 0, node) in rows
+    assert [core for _, core, _ in rows if core >= 0] == [1, 0]
+
+
+def test_the_go_signal_travels_on_noc1_from_the_dispatch_tile():
+    """Rows above the dispatch tile in turn, and in a row round the torus leftwards."""
+    cores = [Core(1, 7), Core(1, 6), Core(0, 7), Core(2, 7)]
+    assert GEOMETRY.launch_hops(cores) == [0, 1, 1, 9]
 
 
 @pytest.mark.parametrize(
