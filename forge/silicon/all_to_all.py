@@ -57,11 +57,10 @@ def _predict(costs: CostTable, row: Row) -> float:
     size, count = row.integer("size_bytes"), row.integer("transactions")
     kind = row["operation"]
     lists = []
-    for number, point in enumerate(points):
-        others = points
+    for point in points:
         operations = [
             Operation(kind, target=other, num_bytes=size, count=count)
-            for other in others
+            for other in points
         ]
         barrier = Operation(f"{kind}_barrier")
         lists.append(ProcessorList(Processor(point), [*operations, barrier]))
