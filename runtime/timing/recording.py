@@ -151,12 +151,5 @@ def _in_order(state: t.State, code: int) -> list[int]:
 
 def _receivers(trees: np.ndarray, root: int) -> list[int]:
     """Numbers of the cores that a multicast reaches, idle ones left out."""
-    found, open_nodes = [], [int(trees[root, t.N_CHILD])]
-    while open_nodes:
-        node = open_nodes.pop()
-        if node < 0:
-            continue
-        if trees[node, t.N_CORE] >= 0:
-            found.append(int(trees[node, t.N_CORE]))
-        open_nodes += [int(trees[node, t.N_CHILD]), int(trees[node, t.N_SIBLING])]
-    return found
+    rows = trees[root + 1 : root + 1 + trees[root, t.N_ROWS], t.N_CORE]
+    return rows[rows >= 0].tolist()
