@@ -31,9 +31,13 @@ def word(text: str | None) -> WordAttr | None:
     return None if text is None else WordAttr(text)
 
 
-def loop(axis: str, body: Sequence[Operation], by: int | None) -> tensix.ForOp:
-    """`for axis [by n] { body }`."""
+def loop(
+    axis: str, body: Sequence[Operation], by: int | None, *, to: Expr | None = None
+) -> tensix.ForOp:
+    """`for axis [by n] [to limit] { body }`."""
     properties: dict[str, Attribute] = {"axis": WordAttr(axis)}
+    if to is not None:
+        properties["to"] = ExprAttr(to)
     if by is not None:
         properties["by"] = ExprAttr(Const(by))
     return tensix.ForOp.create(
@@ -105,6 +109,19 @@ class Body:
             buffer=LocalAttr(buffer),
             pattern=WordAttr(pattern),
             value=NumberAttr(value),
+        )
+        self.push(buffer)
+
+    def fill_behind(self, buffer: str, value: float, limit: Expr) -> None:
+        """Reserve, fill and push a mask: zero below a limit, then a value."""
+        self.reserve(buffer)
+        self.add(
+            movement.FillOp,
+            buffer=LocalAttr(buffer),
+            pattern=WordAttr("columns"),
+            value=NumberAttr(value),
+            inside=NumberAttr(0.0),
+            limit=ExprAttr(limit),
         )
         self.push(buffer)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from xdsl.dialects.builtin import UnitAttr
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 
 from backend import build
 from backend.build import Body
+from backend.loops import guarded
 from backend.lowering_context import (
     COLUMN_OF_ONES,
     ONES,
@@ -25,6 +26,7 @@ from dialects.grid import StageOp
 from dialects.syntax import AxesAttr, LocalAttr, WordAttr
 from dialects.ttir.base import shape_of
 from passes.dst_plan import Copy, DstPlan, Matrix, Step, Unary
+from passes.schedule import masks_of
 
 _MATRIX_OPS = {
     "add": compute.AddTilesOp,
@@ -64,8 +66,11 @@ def _section(
     for name in waits:
         body.wait(name)
     axes = low.real_axes(stage.results[0])
-    for step in plan.steps:
-        _step(low, body, step, tiles=tiles, axes=axes)
+    for mask, steps in _by_mask(low, stage, plan.steps):
+        inner = Body()
+        for step in steps:
+            _step(low, inner, step, tiles=tiles, axes=axes)
+        body.extend(inner.ops if mask is None else guarded(low, mask, inner.ops))
     body.add(compute.CommitOp)
     body.add(compute.RegsWaitOp)
     _pack(low, body, index, tiles=tiles)
@@ -75,24 +80,51 @@ def _section(
     return body.ops
 
 
+def _by_mask(
+    low: Lowering, stage: StageOp, steps: Sequence[Step]
+) -> Iterator[tuple[Operation | None, list[Step]]]:
+    """Steps in their order, those that apply a mask (copy it, add it) by themselves."""
+    masks = {mask.results[0]: mask for mask in masks_of(stage)}
+    plain: list[Step] = []
+    rest = list(steps)
+    while rest:
+        step = rest.pop(0)
+        mask = masks.get(step.source) if isinstance(step, Copy) else None
+        if mask is None:
+            plain.append(step)
+            continue
+        yield None, plain
+        plain = []
+        yield mask, [step, rest.pop(0)]
+    yield None, plain
+
+
 def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
     stage, plan = low.schedule.stages[index], low.schedule.plans[index]
     axes = low.real_axes(stage.results[0])
     inside = stage.body.block.last_op
     assert inside is not None
     for value, result in zip(inside.operands, stage.results, strict=True):
-        name = low.name(result)
-        streamed = result in low.schedule.outputs
-        if streamed:
-            body.reserve(name)
-        body.add(
-            compute.PackTilesOp,
-            dst=build.dst(plan.results[value] * tiles),
-            axes=axes,
-            buffer=LocalAttr(name),
-        )
-        if streamed:
-            body.push(name)
+        for name in _targets(low, index, result):
+            streamed = result in low.schedule.outputs
+            if streamed:
+                body.reserve(name)
+            body.add(
+                compute.PackTilesOp,
+                dst=build.dst(plan.results[value] * tiles),
+                axes=axes,
+                buffer=LocalAttr(name),
+            )
+            if streamed:
+                body.push(name)
+
+
+def _targets(low: Lowering, index: int, result: SSAValue) -> list[str]:
+    """The buffers that a result is packed to: for readers, and for the next step."""
+    loop = low.schedule.loop_of(index)
+    carried = () if loop is None else loop.carried
+    names = [low.name(result)] if result in low.buffers else []
+    return names + [low.name(c.argument) for c in carried if c.yielded is result]
 
 
 def _step(low: Lowering, body: Body, step: Step, *, tiles: int, axes: AxesAttr) -> None:

@@ -34,6 +34,7 @@ def declare_buffers(low: Lowering) -> None:
     """Declare all circular buffers and multicasts, in the order that is printed."""
     for operand in low.schedule.operands:
         _declare_operand(low, operand)
+    _declare_carried(low)
     for count, local in enumerate(low.schedule.locals):
         entries = _whole(low, local.axes)
         data_format = WordAttr(local.data_format)
@@ -61,7 +62,21 @@ def _declare(
 
 def _whole(low: Lowering, axes: Iterable[str]) -> list[str]:
     """Block entries of what stays: outer axes step by step, others a core's part."""
-    return [axis if axis in low.outer else f"{axis}.part" for axis in axes]
+    stepped = low.schedule.stepped
+    return [axis if axis in stepped else f"{axis}.part" for axis in axes]
+
+
+def _declare_carried(low: Lowering) -> None:
+    """Two blocks for each value that steps hand on: the old one and the new one."""
+    values = [carried for loop in low.schedule.loops for carried in loop.carried]
+    for count, carried in enumerate(values):
+        name = f"cb_c{count}"
+        entries = _whole(low, carried.axes)
+        kind = WordAttr(carried.data_format)
+        _declare(
+            low, carried.argument, name, entries, data_format=kind, depth=number(2)
+        )
+        low.buffers[carried.result] = low.buffers[carried.argument]
 
 
 def _declare_operand(low: Lowering, operand: Operand) -> None:
@@ -88,7 +103,7 @@ def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
         return low.own(low.schedule.stages[0])
     if low.uses[operand.value].index:
         return [axis for axis in operand.axes if axis not in low.outer]
-    if operand.resident:
+    if operand.resident or operand.loop is not None:
         return _whole(low, operand.axes)
     if not low.schedule.keeps_column(operand, low.axes):
         return operand.axes
@@ -139,6 +154,24 @@ def _declare_helpers(low: Lowering, index: int) -> None:
         axes = [a for a in low.schedule.axes.of(result)[-2:] if a != NO_AXIS]
         entries = _whole(low, axes)
         _declare(low, result, f"cb_mask{first + count}", entries, data_format=bf16)
+
+
+def declare_scalars(low: Lowering) -> list[tensix.ScalarsOp]:
+    """The run-time scalars of a program; operands that share them agree in range."""
+    found: dict[str, tensix.ScalarsOp] = {}
+    for value, use in low.uses.items():
+        if use.scalars is None:
+            continue
+        name, greatest = use.scalars
+        found[name] = tensix.ScalarsOp.create(
+            properties={
+                "sym_name": WordAttr(name),
+                "operand": LocalAttr(low.parameters[value]),
+                "low": number(0),
+                "high": number(greatest),
+            }
+        )
+    return list(found.values())
 
 
 def _declare_outputs(low: Lowering) -> None:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.builtin import StringAttr, UnitAttr
 from xdsl.ir import Attribute, Block, Operation, Region
 
 from backend.compute import compute
-from backend.declare import declare_buffers
+from backend.declare import declare_buffers, declare_scalars
 from backend.lowering_context import Lowering, number
 from backend.readers import reader
 from backend.writers import writer
 from dialects import tensix
+from dialects import tensix_movement as movement
+from dialects.expr import scalars_of
 from dialects.grid import ProgramOp
 from dialects.program import Axis
-from dialects.syntax import GlobalAttr, WordAttr
+from dialects.syntax import ExprAttr, GlobalAttr, WordAttr
 from dialects.tensix_params import ParametersAttr
 
 
@@ -29,32 +31,56 @@ def lower_program(program: ProgramOp, name: str, source: str) -> tensix.ProgramO
     low = Lowering.of(program)
     declare_buffers(low)
     kernels = [
-        _kernel("reader", "riscv1", 0, reader(low)),
-        _kernel("compute", "trisc", None, compute(low)),
-        _kernel("writer", "riscv0", 1, writer(low)),
+        _kernel("reader", "riscv1", 0, with_scalars(low, reader(low))),
+        _kernel("compute", "trisc", None, with_scalars(low, compute(low))),
+        _kernel("writer", "riscv0", 1, with_scalars(low, writer(low))),
     ]
     body = Block(
         [
             *(_axis(axis) for axis in low.axes.values()),
-            *low.buffers.values(),
+            *declare_scalars(low),
+            *dict.fromkeys(low.buffers.values()),
             *low.multicasts.values(),
             *(kernel for kernel in kernels if kernel.body.block.first_op),
         ]
     )
-    names = list(low.parameters.values())
-    first_output = len(program.inputs)
-    ways = [("in", n) for n in names[:first_output]]
-    ways += [("out", n) for n in names[first_output:]]
+    ways: dict[str, str] = {}
+    for argument in program.body.block.args:
+        ways[low.parameters[argument]] = "in"
+    for value, use in zip(low.schedule.outputs, program.makes.data, strict=True):
+        way = "out" if use.inplace is None else "inout"
+        ways[low.parameters[value]] = way
     return tensix.ProgramOp.create(
         properties={
             "sym_name": GlobalAttr(name),
-            "parameters": ParametersAttr(tuple(ways)),
+            "parameters": ParametersAttr(
+                tuple((way, name) for name, way in ways.items())
+            ),
             "fidelity": program.fidelity,
             "dst": program.dst,
             "source": StringAttr(source),
         },
         regions=[Region(body)],
     )
+
+
+def with_scalars(low: Lowering, ops: Sequence[Operation]) -> list[Operation]:
+    """A kernel's operations, the run-time scalars that they use read first."""
+    used: set[str] = set()
+    for op in (inner for outer in ops for inner in outer.walk()):
+        expressions = [
+            a.data for a in op.properties.values() if isinstance(a, ExprAttr)
+        ]
+        if isinstance(op, movement.ReadOp | movement.WriteOp | movement.WriteRowsOp):
+            map_ = next(b.map for b in low.buffers.values() if b.sym_name == op.buffer)
+            assert map_ is not None
+            expressions += [e for e in map_.data if not isinstance(e, str)]
+        used = used.union(*map(scalars_of, expressions))
+    reads = [
+        movement.ReadScalarsOp.create(properties={"scalars": WordAttr(name)})
+        for name in sorted(used)
+    ]
+    return [*reads, *ops]
 
 
 def _axis(axis: Axis) -> tensix.AxisOp:
@@ -67,6 +93,8 @@ def _axis(axis: Axis) -> tensix.AxisOp:
         properties |= {"over": WordAttr(axis.over), "cores": number(axis.cores)}
         if axis.stride > 1:
             properties["stride"] = number(axis.stride)
+        if axis.dealt:
+            properties["dealt"] = UnitAttr()
     return tensix.AxisOp.create(properties=properties)
 
 

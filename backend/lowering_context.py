@@ -57,8 +57,16 @@ class Lowering:
             schedule,
             {**unit, **program.axes.by_name()},
             dict(zip(arguments, program.uses.data, strict=True)),
-            dict(zip((*arguments, *schedule.outputs), names, strict=True)),
+            _parameters(program, schedule, list(names)),
             capacity(fp32_dst=program.dst.data == "fp32", full_sync=False),
+        )
+
+    def stage_of(self, op: Operation) -> int:
+        """The number of the stage in which an operation stands."""
+        return next(
+            number
+            for number, stage in enumerate(self.schedule.stages)
+            if op.parent is stage.body.block
         )
 
     # -- questions -----------------------------------------------------------------
@@ -157,7 +165,8 @@ class Lowering:
         blocked = self.makes_output(stage) or bool(self.streamed(number))
         steps = {}
         for axis in reversed(own):
-            size = self.axes[axis].block if blocked else self.axes[axis].part
+            in_blocks = blocked or axis in self.schedule.stepped
+            size = self.axes[axis].block if in_blocks else self.axes[axis].part
             steps[axis] = min(room, size)
             room = max(1, room // steps[axis])
         return steps
@@ -230,17 +239,42 @@ def _gathered_axes(schedule: Schedule) -> tuple[str, ...]:
     )
 
 
+def _parameters(
+    program: ProgramOp, schedule: Schedule, names: list[str]
+) -> dict[SSAValue, str]:
+    """The parameter of each operand and result; one written in place is one."""
+    arguments = program.body.block.args
+    found: dict[SSAValue, str] = dict(zip(arguments, names, strict=False))
+    for place, (value, use) in enumerate(
+        zip(schedule.outputs, program.makes.data, strict=True)
+    ):
+        own = len(arguments) + place if use.inplace is None else use.inplace
+        found[value] = names[own]
+    return found
+
+
 def _parameter_names(program: ProgramOp) -> Iterable[str]:
     """By role: x for activations, w for matrices, g for vectors, y for results."""
     counts: dict[str, int] = {}
     letters = [
-        "ids" if use.index else _letter(value)
-        for value, use in zip(program.inputs, program.uses.data, strict=True)
+        _special_name(program, number, use) or _letter(value)
+        for number, (value, use) in enumerate(
+            zip(program.inputs, program.uses.data, strict=True)
+        )
     ]
     for letter in (*letters, *("y" for _ in program.outputs)):
         count = counts.get(letter, 0)
         counts[letter] = count + 1
         yield f"{letter}{count}" if count else letter
+
+
+def _special_name(program: ProgramOp, number: int, use: Use) -> str | None:
+    if use.index:
+        return "ids"
+    if use.scalars is not None:
+        return "scalars"
+    inplace = any(made.inplace == number for made in program.makes.data)
+    return "cache" if inplace else None
 
 
 def _letter(value: SSAValue) -> str:

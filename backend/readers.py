@@ -6,12 +6,14 @@ from xdsl.ir import Operation, SSAValue
 
 from backend import build
 from backend.build import Body
+from backend.loops import steps_of
 from backend.lowering_context import Lowering, embedding_of, nest
 from dialects import tensix_movement as movement
 from dialects import ttir
 from dialects.expr import Binary, Const, Expr, Name
 from dialects.grid import StageOp
 from dialects.syntax import LocalAttr
+from passes.schedule import Loop
 
 
 def reader(low: Lowering, depth: int = 0) -> list[Operation]:
@@ -21,9 +23,18 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
         body.extend(load_residents(low, depth, noc=None))
     body.extend(low.outer_loop(depth, lambda inner: reader(low, inner)))
     if depth == len(low.outer):
-        for index, stage in enumerate(low.schedule.stages):
-            body.extend(_stream(low, index, stage))
+        for item in low.schedule.items:
+            if isinstance(item, Loop):
+                body.extend(steps_of(low, item, _load_step(low, item)))
+            else:
+                body.extend(_stream(low, item, low.schedule.stages[item]))
     return body.ops
+
+
+def _load_step(low: Lowering, loop: Loop) -> list[Operation]:
+    """What one step of a loop reads."""
+    values = [o.value for o in low.schedule.operands if o.loop is loop]
+    return [op for value in values for op in _load(low, value, None)]
 
 
 def load_residents(low: Lowering, depth: int, *, noc: int | None) -> list[Operation]:

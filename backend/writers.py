@@ -5,16 +5,18 @@ Where the reader streams weights, the writer loads the resident operands too.
 
 from __future__ import annotations
 
-from xdsl.ir import Operation
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from backend.build import Body
+from backend.loops import guarded, masks_in, position_of, steps_of
 from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
 from backend.readers import load_residents
 from dialects import tensix_movement as movement
-from dialects.grid import CausalMaskOp, PadMaskOp, StageOp
-from dialects.syntax import LocalAttr
+from dialects.expr import Const, add
+from dialects.grid import CausalMaskOp, PadMaskOp, PositionMaskOp, StageOp
+from dialects.syntax import ExprAttr, LocalAttr
 from passes.insert_padding import MASKED
-from passes.schedule import masks_of
+from passes.schedule import Loop, masks_of
 
 
 def writer(low: Lowering, depth: int = 0) -> list[Operation]:
@@ -28,21 +30,29 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
         body.extend(load_residents(low, depth, noc=0))
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):
-        for stage in low.schedule.stages:
-            _fill_masks(low, stage, body)
+        for item in low.schedule.items:
+            if isinstance(item, Loop):
+                fills = [op for mask in masks_in(low, item) for op in _fill(low, mask)]
+                body.extend(steps_of(low, item, fills))
+            else:
+                for mask in masks_of(low.schedule.stages[item]):
+                    body.extend(_fill(low, mask))
         for stage in low.schedule.stages:
             body.extend(_write(low, stage))
     return body.ops
 
 
-def _fill_masks(low: Lowering, stage: StageOp, body: Body) -> None:
-    for mask in masks_of(stage):
-        name = low.name(mask.results[0])
-        if isinstance(mask, CausalMaskOp):
-            body.fill(name, "causal", MASKED)
-        else:
-            assert isinstance(mask, PadMaskOp)
-            body.fill_edge(name, mask)
+def _fill(low: Lowering, mask: Operation) -> list[Operation]:
+    """Fill a block of a mask where it hides anything."""
+    name, body = low.name(mask.results[0]), Body()
+    if isinstance(mask, CausalMaskOp):
+        body.fill(name, "causal", MASKED)
+    elif isinstance(mask, PositionMaskOp):
+        body.fill_behind(name, MASKED, add(position_of(low, mask), Const(1)))
+    else:
+        assert isinstance(mask, PadMaskOp)
+        body.fill_edge(name, mask)
+    return guarded(low, mask, body.ops)
 
 
 def _write(low: Lowering, stage: StageOp) -> list[Operation]:
@@ -51,7 +61,18 @@ def _write(low: Lowering, stage: StageOp) -> list[Operation]:
         if value in low.schedule.outputs:
             name = low.name(value)
             inner.wait(name)
-            inner.add(movement.WriteOp, buffer=LocalAttr(name))
+            inner.extend([_store(low, value, name)])
             inner.add(movement.WriteBarrierOp)
             inner.pop(name)
     return nest(low.order(stage), inner.ops)
+
+
+def _store(low: Lowering, value: SSAValue, name: str) -> Operation:
+    """Write a block to its tiles, or one row of each tile to its place."""
+    use = low.program.makes.data[low.schedule.outputs.index(value)]
+    properties: dict[str, Attribute] = {"buffer": LocalAttr(name)}
+    if use.row is None:
+        return movement.WriteOp.create(properties=properties)
+    row, target = use.row
+    properties |= {"row": ExprAttr(row), "target": ExprAttr(target)}
+    return movement.WriteRowsOp.create(properties=properties)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import BFloat16Type, Float32Type, StringAttr
+from xdsl.dialects.builtin import BFloat16Type, Float32Type, IntegerAttr, StringAttr
 from xdsl.ir import Attribute, Dialect, OpResult, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_attr_definition,
     irdl_op_definition,
+    operand_def,
     prop_def,
     region_def,
     result_def,
@@ -33,7 +34,7 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.expr import Expr, parse_expr
+from dialects.expr import Expr, parse_expr, parse_sum
 from dialects.formats import DataFormat, Fidelity
 from dialects.program import Axis
 from dialects.syntax import AxesAttr, ExprAttr, NumberAttr, SyntaxData, WordAttr
@@ -78,8 +79,16 @@ def _read_axis(parser: AttrParser) -> Axis:
     for word in ("stride", "unit", "block"):
         found = parser.parse_optional_keyword(word) is not None
         numbers[word] = parser.parse_integer() if found else None
+    dealt = parser.parse_optional_keyword("dealt") is not None
     axis = Axis(
-        name, extent, over, cores, numbers["stride"] or 1, numbers["unit"] or 1, 0
+        name,
+        extent,
+        over,
+        cores,
+        numbers["stride"] or 1,
+        numbers["unit"] or 1,
+        0,
+        dealt,
     )
     return Axis(**{**axis.__dict__, "block": numbers["block"] or axis.part})
 
@@ -92,7 +101,9 @@ def _write_axis(axis: Axis) -> str:
         text += f" stride {axis.stride}"
     if axis.unit > 1:
         text += f" unit {axis.unit}"
-    return text if axis.block == axis.part else f"{text} block {axis.block}"
+    if axis.block != axis.part:
+        text += f" block {axis.block}"
+    return f"{text} dealt" if axis.dealt else text
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,11 @@ class Use:
     `axes` has an axis for each dimension of the tensor as the region sees it; `map`
     gives row and column of a tile in the buffer behind it. `along` says which way its
     master multicasts it, `index` that it holds row numbers for a gather, `cleaned`
-    that its padding is filled with zeros after it was read.
+    that its padding is filled with zeros after it was read. `scalars` names an operand
+    whose elements are run-time scalars, with the greatest that there can be. Of a
+    result, `row` says which row of each tile is written and to which row, counted from
+    the tile of the map; `inplace` is the number of the operand whose buffer it is
+    written to.
     """
 
     axes: tuple[str, ...]
@@ -110,13 +125,21 @@ class Use:
     along: str | None = None
     index: bool = False
     cleaned: bool = False
+    scalars: tuple[str, int] | None = None
+    row: tuple[Expr, Expr] | None = None
+    inplace: int | None = None
 
     def __str__(self) -> str:
         text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
         if self.along is not None:
             text += f" along {self.along}"
         text += " index" if self.index else ""
-        return f"{text} cleaned" if self.cleaned else text
+        text += " cleaned" if self.cleaned else ""
+        if self.scalars is not None:
+            text += f" scalars {self.scalars[0]} {self.scalars[1]}"
+        if self.row is not None:
+            text += f" row {self.row[0]} to {self.row[1]}"
+        return text if self.inplace is None else f"{text} inplace {self.inplace}"
 
 
 @irdl_attr_definition
@@ -150,9 +173,20 @@ def _read_use(parser: AttrParser) -> Use:
         along = parser.parse_identifier()
     index = parser.parse_optional_keyword("index") is not None
     cleaned = parser.parse_optional_keyword("cleaned") is not None
+    scalars = row = inplace = None
+    if parser.parse_optional_keyword("scalars") is not None:
+        scalars = (parser.parse_identifier(), parser.parse_integer())
+    if parser.parse_optional_keyword("row") is not None:
+        first = parse_sum(parser)
+        parser.parse_keyword("to")
+        row = (first, parse_sum(parser))
+    if parser.parse_optional_keyword("inplace") is not None:
+        inplace = parser.parse_integer()
     if len(map_) != 2:
         parser.raise_error("a map has a row and a column")
-    return Use(tuple(axes), (map_[0], map_[1]), along, index, cleaned)
+    return Use(
+        tuple(axes), (map_[0], map_[1]), along, index, cleaned, scalars, row, inplace
+    )
 
 
 @irdl_op_definition
@@ -215,7 +249,9 @@ class ProgramOp(IRDLOperation):
                 f"{len(self.body.block.args)} arguments"
             )
         self._verify_uses("operand", self.uses.data, self.body.block.args)
-        self._verify_uses("result", self.makes.data, self.outputs)
+        last = self.body.block.last_op
+        made = () if last is None else last.operands
+        self._verify_uses("result", self.makes.data, made)
 
     def _verify_uses(
         self, what: str, uses: Sequence[Use], values: Sequence[SSAValue]
@@ -260,6 +296,93 @@ class StageOp(IRDLOperation):
             raise VerifyException("a stage states one format for each result")
 
 
+@irdl_attr_definition
+class NumbersAttr(SyntaxData[tuple[float, ...]]):
+    """Numbers in brackets: what the values of a loop begin with."""
+
+    name = "grid.numbers"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> tuple[float, ...]:
+        return tuple(
+            parser.parse_comma_separated_list(
+                parser.Delimiter.SQUARE, lambda: float(parser.parse_number())
+            )
+        )
+
+    def write(self) -> str:
+        return "[" + ", ".join(NumberAttr(number).write() for number in self.data) + "]"
+
+
+@irdl_op_definition
+class LoopOp(IRDLOperation):
+    """Stages that run for one block of an axis after another, carrying values.
+
+    The axis is the one along dimension `dim` of `along`. In the region every value
+    with that axis is one block of it; a reduction over it is one over the block. The
+    region's arguments begin as the numbers of `init` and go on as what it yields, in
+    the `formats`; the results are the last ones. A mask in the region says how far the
+    loop goes.
+    """
+
+    name = "grid.loop"
+    along = operand_def(TENSOR)
+    dim = prop_def(IntegerAttr)
+    init = prop_def(NumbersAttr)
+    formats = prop_def(AxesAttr)
+    carried = var_result_def(TENSOR)
+    body = region_def("single_block")
+    traits = traits_def(Pure(), SingleBlockImplicitTerminator(YieldOp))
+    assembly_format = (
+        "`along` $along `dim` $dim `init` $init `formats` $formats "
+        "attr-dict-with-keyword `:` type($along) `->` `(` type($carried) `)` $body"
+    )
+
+    def __init__(
+        self,
+        along: SSAValue,
+        dim: int,
+        *,
+        init: Sequence[float],
+        formats: Sequence[DataFormat],
+        types: Sequence[Attribute],
+        body: Region,
+    ):
+        super().__init__(
+            operands=[along],
+            result_types=[types],
+            properties={
+                "dim": IntegerAttr(dim, 64),
+                "init": NumbersAttr(tuple(init)),
+                "formats": AxesAttr(tuple(formats)),
+            },
+            regions=[body],
+        )
+
+    @property
+    def yielded(self) -> tuple[SSAValue, ...]:
+        """What a step hands to the next."""
+        last = self.body.block.last_op
+        assert isinstance(last, YieldOp)
+        return tuple(last.operands)
+
+    def verify_(self) -> None:
+        counts = {
+            len(self.init.data),
+            len(self.formats.data),
+            len(self.carried),
+            len(self.body.block.args),
+            len(self.yielded),
+        }
+        if len(counts) > 1:
+            raise VerifyException(
+                f"a loop carries {len(self.carried)} values in "
+                f"{len(self.formats.data)} formats, begins with "
+                f"{len(self.init.data)} numbers, has {len(self.body.block.args)} "
+                f"arguments and yields {len(self.yielded)}"
+            )
+
+
 def stored_format(value: SSAValue) -> DataFormat:
     """The format in which a tensor between programs is stored.
 
@@ -288,6 +411,62 @@ class CausalMaskOp(IRDLOperation):
 
 
 @irdl_op_definition
+class PositionMaskOp(IRDLOperation):
+    """Zero up to the position of a user, the lowest number behind it.
+
+    The positions are run-time scalars, one for each index of the first dimension; the
+    last dimension counts what is seen.
+    """
+
+    name = "grid.position_mask"
+    positions = operand_def(TENSOR)
+    result = result_def(TENSOR)
+    traits = traits_def(Pure())
+    assembly_format = "$positions attr-dict `:` type($positions) `->` type($result)"
+
+    def __init__(self, positions: SSAValue, result_type: Attribute):
+        super().__init__(operands=[positions], result_types=[result_type])
+
+
+@irdl_op_definition
+class DecodeAttentionOp(IRDLOperation):
+    """Attention of one token of each user over the user's cache, heads first.
+
+    Query 1 x heads x users x D, key and value users x kv heads x S x D; a user sees the
+    rows of its cache up to its position. The result is users x (heads * D): what the
+    output projection reads, row by row.
+    """
+
+    name = "grid.decode_attention"
+    query = operand_def(TENSOR)
+    key = operand_def(TENSOR)
+    value = operand_def(TENSOR)
+    positions = operand_def(TENSOR)
+    scale = prop_def(NumberAttr)
+    result = result_def(TENSOR)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$query `,` $key `,` $value `at` $positions `scale` $scale attr-dict `:` "
+        "`(` type($query) `,` type($key) `,` type($value) `,` type($positions) `)` "
+        "`->` type($result)"
+    )
+
+
+@irdl_op_definition
+class EachUserOp(IRDLOperation):
+    """Rows of all users, once for each user: of each copy one row is meant."""
+
+    name = "grid.each_user"
+    input = operand_def(TENSOR)
+    result = result_def(TENSOR)
+    traits = traits_def(Pure())
+    assembly_format = "$input attr-dict `:` type($input) `->` type($result)"
+
+    def __init__(self, input_: SSAValue, result_type: Attribute):
+        super().__init__(operands=[input_], result_types=[result_type])
+
+
+@irdl_op_definition
 class PadMaskOp(IRDLOperation):
     """`inside` over real columns, `outside` over those that fill up the last tile."""
 
@@ -305,6 +484,16 @@ class PadMaskOp(IRDLOperation):
 
 Grid = Dialect(
     "grid",
-    [ProgramOp, StageOp, YieldOp, CausalMaskOp, PadMaskOp],
-    [AxisListAttr, UsesAttr],
+    [
+        ProgramOp,
+        StageOp,
+        LoopOp,
+        YieldOp,
+        CausalMaskOp,
+        DecodeAttentionOp,
+        EachUserOp,
+        PositionMaskOp,
+        PadMaskOp,
+    ],
+    [AxisListAttr, NumbersAttr, UsesAttr],
 )

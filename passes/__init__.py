@@ -24,6 +24,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "fold-constants": _loader("fold_constants", "FoldConstantsPass"),
     "hoist-permutes": _loader("hoist_permutes", "HoistPermutesPass"),
     "merge-projections": _loader("merge_projections", "MergeProjectionsPass"),
+    "place-decode": _loader("place_decode", "PlaceDecodePass"),
     "move-inside-tiles": _loader("move_inside_tiles", "MoveInsideTilesPass"),
     "check-coverage": _loader("coverage", "CheckCoveragePass"),
     "form-programs": _loader("form_programs", "FormProgramsPass"),

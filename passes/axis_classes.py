@@ -12,7 +12,7 @@ from networkx.utils import UnionFind
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects import ttir
-from dialects.grid import NO_AXIS, ProgramOp, StageOp
+from dialects.grid import NO_AXIS, LoopOp, PositionMaskOp, ProgramOp, StageOp
 from dialects.ttir.base import shape_of
 
 Place = tuple[SSAValue, int]
@@ -41,22 +41,34 @@ class AxisClasses:
         if isinstance(op, ttir.MatmulOp):
             self._tie_matmul(op)
         elif isinstance(op, ttir.ReductionOp):
-            reduced = op.axes
-            kept = [d for d in range(len(shape_of(op.input))) if d not in reduced]
-            for dim in kept:
-                self.same((op.input, dim), (op.result, dim))
+            for dim in range(len(shape_of(op.input))):
+                if dim not in op.axes:
+                    self.same((op.input, dim), (op.result, dim))
         elif isinstance(op, StageOp):
             inner = op.body.block.last_op
             assert inner is not None
-            for value, result in zip(inner.operands, op.results, strict=True):
-                self._tie_aligned([value, result])
+            self._tie_pairs(inner.operands, op.results)
+        elif isinstance(op, LoopOp):
+            self._tie_pairs(op.body.block.args, op.carried)
+            self._tie_pairs(op.yielded, op.carried)
+        elif isinstance(op, PositionMaskOp):
+            self.same((op.positions, 0), (op.result, 0))
         elif isinstance(op, ttir.EmbeddingOp):
-            rank = len(shape_of(op.result))
-            for dim in range(rank - 1):
-                self.same((op.input, dim), (op.result, dim))
-            self.same((op.weight, 1), (op.result, rank - 1))
+            self._tie_gather(op)
         elif op.results and op.operands:
             self._tie_aligned([*op.operands, op.results[0]])
+
+    def _tie_gather(self, op: ttir.EmbeddingOp) -> None:
+        rank = len(shape_of(op.result))
+        for dim in range(rank - 1):
+            self.same((op.input, dim), (op.result, dim))
+        self.same((op.weight, 1), (op.result, rank - 1))
+
+    def _tie_pairs(
+        self, values: Iterable[SSAValue], results: Iterable[SSAValue]
+    ) -> None:
+        for value, result in zip(values, results, strict=True):
+            self._tie_aligned([value, result])
 
     def _tie_aligned(self, values: Iterable[SSAValue]) -> None:
         """Tie dimensions that numpy's broadcasting lays over each other."""

@@ -44,6 +44,7 @@ _UNPACK_BYTES_PER_CYCLE = 53  # both operands [timing study 3]
 _VECTOR_TILE = 300  # a vector-unit function on a tile [2.10]
 _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
 _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
+_LOOP_BLOCKS = (2, 4, 8, 16)  # tiles of a step of a loop that carries values
 _L1_SHARE = 0.9
 
 
@@ -187,12 +188,16 @@ class _Chooser:
                 fit = min(room, axes[name].part, blocks.get(name, room))
                 blocks[name] = fit
                 room = max(1, room // fit)
-        rest = [name for name in axes if name not in blocks]
+        looped = [loop.axis for loop in self.schedule.loops]
+        rest = [name for name in axes if name not in blocks and name not in looped]
         if not self.streamed:
             blocks |= {name: axes[name].part for name in rest}
             rest = []
         wide = max(1, prod(blocks.values()))
-        for sizes in product(*(_divisors(axes[n].part, wide) for n in rest)):
+        choices = [_divisors(axes[name].part, wide) for name in rest]
+        choices += [_loop_blocks(axes[name].part) for name in looped]
+        rest += looped
+        for sizes in product(*choices):
             chosen = {**blocks, **dict(zip(rest, sizes, strict=True))}
             yield {
                 name: replace(axis, block=min(chosen[name], axis.part))
@@ -242,7 +247,11 @@ class _Chooser:
         self, operand: Operand, axes: dict[str, Axis]
     ) -> tuple[float, float]:
         """Cycles on a core to load all of an operand, and bytes out of DRAM."""
-        tiles = prod(axes[a].part for a in operand.axes)
+        again = 1
+        if operand.loop is not None:
+            around = [a for a in self.schedule.outer if a not in operand.axes]
+            again = prod(ceil(axes[a].part / axes[a].block) for a in around)
+        tiles = again * prod(axes[a].part for a in operand.axes)
         size = self.tile_bytes[operand.value] * tiles
         cores = prod(a.cores for a in axes.values())
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
@@ -328,6 +337,11 @@ def _divisors(extent: int, wide: int) -> list[int]:
     most = max(1, _STREAM_TILES // wide)
     found = [d for d in range(1, extent + 1) if extent % d == 0 and d <= most]
     return found[-3:]
+
+
+def _loop_blocks(extent: int) -> list[int]:
+    """Blocks of a loop that carries values: each step rescales what is carried."""
+    return sorted({min(extent, size) for size in _LOOP_BLOCKS})
 
 
 def _shared_line(axes: dict[str, Axis], used: tuple[str, ...]) -> str | None:

@@ -15,7 +15,14 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
-from dialects.grid import CausalMaskOp, PadMaskOp, StageOp, YieldOp
+from dialects.grid import (
+    CausalMaskOp,
+    EachUserOp,
+    PadMaskOp,
+    PositionMaskOp,
+    StageOp,
+    YieldOp,
+)
 from dialects.ttir.base import element_of, shape_of
 
 UNARY = {
@@ -155,7 +162,7 @@ class _Planner:
             self.plan.steps.append(Unary("mul_unary", register, 1.0 / prod(sizes)))
         elif op in self.plan.accumulators or op in self.fused or _is_source(op):
             return
-        elif isinstance(op, ttir.TypecastOp):
+        elif isinstance(op, ttir.TypecastOp | EachUserOp):
             self._unary(op, None)
         elif op.name in UNARY:
             self._unary(op, UNARY[op.name])
@@ -309,7 +316,7 @@ class _Planner:
 
 
 def _is_source(op: Operation) -> bool:
-    return isinstance(op, ttir.FullOp | CausalMaskOp | PadMaskOp)
+    return isinstance(op, ttir.FullOp | CausalMaskOp | PositionMaskOp | PadMaskOp)
 
 
 def _is_wide(value: SSAValue) -> bool:

@@ -9,7 +9,7 @@ operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
@@ -21,9 +21,17 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
-from dialects.expr import Const, Expr, Name
+from dialects.expr import Const, Element, Expr, Name, add, multiply
 from dialects.formats import TILE_EDGE
-from dialects.grid import NO_AXIS, AxisListAttr, ProgramOp, Use, UsesAttr, YieldOp
+from dialects.grid import (
+    NO_AXIS,
+    AxisListAttr,
+    DecodeAttentionOp,
+    ProgramOp,
+    Use,
+    UsesAttr,
+    YieldOp,
+)
 from dialects.program import Axis
 from dialects.syntax import WordAttr
 from dialects.ttir.base import element_of, is_float, shape_of
@@ -52,6 +60,9 @@ _HEAVY = (
     ttir.MatmulOp,
     ttir.ScaledDotProductAttentionOp,
     ttir.EmbeddingOp,
+    DecodeAttentionOp,
+    ttir.FillCacheOp,
+    ttir.UpdateCacheOp,
 )
 _CREATION = (ttir.FullOp, ttir.ZerosOp, ttir.OnesOp)
 
@@ -226,6 +237,12 @@ class _Argument:
     value: SSAValue
     index: bool = False
     gathered: bool = False
+    scalars: tuple[str, int] | None = None
+
+    @property
+    def is_computed_with(self) -> bool:
+        """Whether the region computes with its elements."""
+        return not (self.index or self.gathered or self.scalars)
 
 
 @dataclass
@@ -264,6 +281,7 @@ class _Builder:
         for op in self.members:
             self.inside[op.results[0]] = write(self, op)
             self._mark_index(op)
+            self._mark_scalars(op)
 
     def _start_again(self) -> None:
         """Forget the region; now each use of a value gets an operand of its own."""
@@ -273,12 +291,22 @@ class _Builder:
         self.prologue, self.is_split = [], True
 
     def _leaves(self, op: Operation) -> bool:
-        return any(use.operation not in self.members for use in op.results[0].uses)
+        return isinstance(op, ttir.CacheWriteOp) or any(
+            use.operation not in self.members for use in op.results[0].uses
+        )
 
     def _mark_index(self, op: Operation) -> None:
         if isinstance(op, ttir.EmbeddingOp):
             self.arguments[op.input, 1, 0].index = True
             self.arguments[op.weight, 1, 0].gathered = True
+
+    def _mark_scalars(self, op: Operation) -> None:
+        """Operands whose elements decide what is read, or where it is written."""
+        for outer, name, greatest in run_time_scalars(op):
+            self.value(outer)
+            self.arguments[outer, 1, 0].scalars = (name, greatest)
+        if isinstance(op, ttir.CacheWriteOp):
+            self.value(op.cache)
 
     # -- what the writers ask ------------------------------------------------------
 
@@ -336,7 +364,7 @@ class _Builder:
     def _program(self, outputs: Sequence[SSAValue], made: list[SSAValue]) -> ProgramOp:
         classes = AxisClasses(self.block)
         arguments = list(self.arguments.values())
-        order = [*made, *(a.value for a in arguments if not (a.index or a.gathered))]
+        order = [*made, *(a.value for a in arguments if a.is_computed_with)]
         names = _name_axes(classes, order)
         axes = AxisListAttr(tuple(_axes(classes, names, order)))
 
@@ -348,7 +376,8 @@ class _Builder:
 
         uses = tuple(self._use(a, axes_of(a.value)) for a in arguments)
         makes = tuple(
-            Use(own := axes_of(v), whole(v).tile_map(_as_index(own))) for v in made
+            self._make(value, inner, axes_of(inner))
+            for value, inner in zip(outputs, made, strict=True)
         )
         return ProgramOp(
             _program_name(self.members),
@@ -366,7 +395,53 @@ class _Builder:
 
     def _use(self, argument: _Argument, axes: tuple[str, ...]) -> Use:
         map_ = argument.view.tile_map(_as_index(axes))
-        return Use(axes, map_, None, argument.index)
+        return Use(axes, map_, None, argument.index, scalars=argument.scalars)
+
+    def _make(self, value: SSAValue, inner: SSAValue, axes: tuple[str, ...]) -> Use:
+        """How a result is written: to tiles of its own, to rows, or into a cache."""
+        index, op = _as_index(axes), value.owner
+        if isinstance(op, DecodeAttentionOp):
+            user, head, _, column = index
+            width = -(-shape_of(inner)[-1] // TILE_EDGE)
+            place = (Const(0), add(multiply(head, width), column))
+            return Use(axes, place, row=(user, user))
+        if isinstance(op, ttir.CacheWriteOp):
+            return self._write_cache(op, axes, index)
+        return Use(axes, whole(inner).tile_map(index))
+
+    def _write_cache(
+        self, op: ttir.CacheWriteOp, axes: tuple[str, ...], index: list[Expr]
+    ) -> Use:
+        user, head, row, column = index
+        _, heads, length, _ = shape_of(op.cache)
+        target = None
+        if isinstance(op, ttir.UpdateCacheOp):
+            shared = shape_of(op.update_index) == (1,)
+            target = (user, Element(POSITION, Const(0) if shared else user))
+            row = Const(0)
+        elif isinstance(op, ttir.FillCacheOp) and op.batch_index is not None:
+            user = Element(USER, Const(0))
+        user = add(user, Const(op.first_user))
+        place = add(multiply(user, heads), head)
+        tile_row = add(multiply(place, -(-length // TILE_EDGE)), row)
+        names = list(self.arguments)
+        inplace = names.index((op.cache, 1, 0))
+        return Use(axes, (tile_row, column), row=target, inplace=inplace)
+
+
+POSITION, USER = "pos", "user"
+"""Names of run-time scalars: the position of each user, the number of a user."""
+
+
+def run_time_scalars(op: Operation) -> Iterator[tuple[SSAValue, str, int]]:
+    """Integer operands whose elements are run-time scalars: name and greatest value."""
+    if isinstance(op, DecodeAttentionOp):
+        yield op.positions, POSITION, shape_of(op.key)[2] - 1
+    elif isinstance(op, ttir.UpdateCacheOp):
+        yield op.update_index, POSITION, shape_of(op.cache)[2] - 1
+    elif isinstance(op, ttir.FillCacheOp) and op.batch_index is not None:
+        greatest = shape_of(op.cache)[0] - 1 - op.first_user
+        yield op.batch_index, USER, greatest
 
 
 def _as_index(axes: Iterable[str]) -> list[Expr]:
@@ -411,6 +486,7 @@ def _axes(
 
 
 _SHORT = {"scaled_dot_product_attention": "attention"}
+"""Names of operations that would be long."""
 
 
 def _program_name(members: list[Operation]) -> str:

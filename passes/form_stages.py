@@ -16,13 +16,28 @@ from xdsl.passes import ModulePass
 
 from dialects import ttir
 from dialects.formats import DataFormat
-from dialects.grid import CausalMaskOp, PadMaskOp, ProgramOp, StageOp, YieldOp
+from dialects.grid import (
+    CausalMaskOp,
+    LoopOp,
+    PadMaskOp,
+    PositionMaskOp,
+    ProgramOp,
+    StageOp,
+    YieldOp,
+)
 from dialects.syntax import AxesAttr
 from dialects.ttir.base import element_of
 from passes.axis_classes import ValueAxes
 
-FREE = (ttir.FullOp, ttir.ZerosOp, ttir.OnesOp, CausalMaskOp, PadMaskOp)
-"""Operations without operands: made where they are used."""
+FREE = (
+    ttir.FullOp,
+    ttir.ZerosOp,
+    ttir.OnesOp,
+    CausalMaskOp,
+    PositionMaskOp,
+    PadMaskOp,
+)
+"""Operations that read no tiles: made where they are used."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +64,34 @@ class _Stage:
 
 def _form(program: ProgramOp) -> None:
     block = program.body.block
-    if any(isinstance(op, StageOp) for op in block.ops):
-        return
-    axes = ValueAxes(program)
+    if not any(isinstance(op, StageOp) for op in block.walk()):
+        _form_block(block, ValueAxes(program), {})
+
+
+def _form_block(block: Block, axes: ValueAxes, formats: dict[SSAValue, str]) -> None:
+    """Cut a region into stages; loops in it stay, and are cut themselves.
+
+    `formats` are those in which values leave the region, where they are given.
+    """
     stages: list[_Stage] = []
     home: dict[SSAValue, int] = {}
-    for op in block.ops:
-        if isinstance(op, (YieldOp, *FREE)):
+    for op in list(block.ops):
+        if isinstance(op, FREE):
+            continue
+        if isinstance(op, LoopOp | YieldOp):
+            _wrap(stages, op, formats)
+            stages, home = [], {}
+            if isinstance(op, LoopOp):
+                given = zip(op.yielded, op.formats.data, strict=True)
+                _form_block(op.body.block, axes, dict(given))
             continue
         index = _place(op, axes, stages, home)
         stages[index].ops.append(op)
         home[op.results[0]] = index
-    _wrap(program, stages, axes)
+    for op in list(block.ops):
+        if isinstance(op, FREE) and not op.results[0].uses:
+            op.detach()
+            op.erase()
 
 
 def _place(
@@ -84,16 +115,28 @@ def _place(
         inner = tuple(a for a in axes.real(op.input) if a not in own)
         stages.append(_Stage("reduce", own, inner))
         _pull_product(op, stages, home)
-    elif last >= 0 and stages[last].axes == own and not _is_alone(stages[last]):
-        if not _needed_again(op, last, home):
-            return last
-        stages.append(_Stage("elementwise", own))
+    elif last >= 0 and stages[last].axes == own and _takes_more(op, last, stages, home):
+        return last
     else:
         top = len(stages) - 1
-        joins = top > last and stages[top].kind == "elementwise"
-        if not (joins and stages[top].axes == own):
+        joins = top > last and stages[top].axes == own
+        if not (joins and (stages[top].kind == "elementwise" or _meets(op, top, home))):
             stages.append(_Stage("elementwise", own))
     return len(stages) - 1
+
+
+def _takes_more(
+    op: Operation, stage: int, stages: list[_Stage], home: dict[SSAValue, int]
+) -> bool:
+    return not (_is_alone(stages[stage]) or _needed_again(op, stage, home))
+
+
+def _meets(op: Operation, stage: int, home: dict[SSAValue, int]) -> bool:
+    """Whether the one user of an operation combines it with a result of the stage."""
+    uses = list(op.results[0].uses)
+    return len(uses) == 1 and any(
+        home.get(value) == stage for value in uses[0].operation.operands
+    )
 
 
 def _needed_again(op: Operation, stage: int, home: dict[SSAValue, int]) -> bool:
@@ -130,12 +173,12 @@ def _pull_product(
     home[product.result] = len(stages) - 1
 
 
-def _wrap(program: ProgramOp, stages: list[_Stage], axes: ValueAxes) -> None:
-    """Move the operations into stage operations, locals become their results."""
-    block = program.body.block
-    last = block.last_op
-    assert isinstance(last, YieldOp)
-    outputs = set(last.operands)
+def _wrap(stages: list[_Stage], end: Operation, formats: dict[SSAValue, str]) -> None:
+    """Move the operations into stage operations before `end`; what others use becomes
+    their results."""
+    block = end.parent
+    assert block is not None
+    outputs = set(end.operands) if isinstance(end, YieldOp) else set[SSAValue]()
     for stage in (stage for stage in stages if stage.ops):
         members = set(stage.ops)
         leaving = [
@@ -143,17 +186,19 @@ def _wrap(program: ProgramOp, stages: list[_Stage], axes: ValueAxes) -> None:
             for op in stage.ops
             if any(use.operation not in members for use in op.results[0].uses)
         ]
-        formats = [_format(value, value in outputs) for value in leaving]
+        stated = [
+            formats.get(value) or _format(value, value in outputs) for value in leaving
+        ]
         body = Block()
         wrapped = StageOp.create(
             result_types=[value.type for value in leaving],
             properties={
                 "over": AxesAttr((*stage.axes, *stage.reduced)),
-                "formats": AxesAttr(tuple(formats)),
+                "formats": AxesAttr(tuple(stated)),
             },
             regions=[Region(body)],
         )
-        block.insert_op_before(wrapped, last)
+        block.insert_op_before(wrapped, end)
         for value, result in zip(leaving, wrapped.results, strict=True):
             value.replace_uses_with_if(
                 result, lambda use, inside=members: use.operation not in inside
@@ -163,10 +208,6 @@ def _wrap(program: ProgramOp, stages: list[_Stage], axes: ValueAxes) -> None:
             op.detach()
             body.add_op(op)
         body.add_op(YieldOp(*leaving))
-    for op in list(block.ops):
-        if isinstance(op, FREE) and not op.results[0].uses:
-            op.detach()
-            op.erase()
 
 
 def _adopt_free(op: Operation, body: Block) -> None:

@@ -38,7 +38,12 @@ def _insert(program: ProgramOp) -> None:
     axes = program.axes.by_name()
     schedule = Schedule(program)
     uses = []
-    for use, operand in zip(program.uses.data, schedule.operands, strict=True):
+    operands = {operand.value: operand for operand in schedule.operands}
+    for use, argument in zip(program.uses.data, program.body.block.args, strict=True):
+        operand = operands.get(argument)
+        if operand is None or operand.loop is not None:
+            uses.append(use)
+            continue
         tiles = 1
         for name in operand.axes:
             looped = name in schedule.outer or not operand.resident

@@ -21,7 +21,7 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import ttir
 from dialects.expr import Const
 from dialects.formats import TILE_EDGE
-from dialects.grid import NO_AXIS, PadMaskOp, ProgramOp, UsesAttr
+from dialects.grid import NO_AXIS, LoopOp, PadMaskOp, ProgramOp, UsesAttr
 from dialects.syntax import ExprAttr, NumberAttr
 from dialects.ttir.base import shape_of, tensor_type_of
 from passes.axis_classes import ValueAxes
@@ -45,7 +45,8 @@ class InsertPaddingPass(ModulePass):
                 facts.enter(program)
                 _clean_operands(program, facts)
                 for inner in list(program.body.block.ops):
-                    _guard(facts, inner)
+                    if not isinstance(inner, LoopOp):
+                        _guard(facts, inner)
                 facts.infer(program)
 
 
@@ -72,7 +73,7 @@ def _clean_operands(program: ProgramOp, facts: PaddingFacts) -> None:
 def _summed_axes(program: ProgramOp, axes: ValueAxes) -> set[str]:
     """Axes that some operation of a program sums or takes the maximum over."""
     summed: set[str] = set()
-    for op in program.body.block.ops:
+    for op in program.body.block.walk():
         if isinstance(op, ttir.MatmulOp | ttir.ReductionOp):
             inner = {axis for value in op.operands for axis in axes.real(value)}
             summed |= inner - set(axes.real(op.results[0]))

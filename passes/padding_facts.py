@@ -12,11 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import BlockArgument, Operation, OpResult, SSAValue
 
 from dialects import ttir
 from dialects.formats import TILE_EDGE
-from dialects.grid import CausalMaskOp, PadMaskOp, ProgramOp, YieldOp
+from dialects.grid import (
+    CausalMaskOp,
+    EachUserOp,
+    LoopOp,
+    PadMaskOp,
+    PositionMaskOp,
+    ProgramOp,
+    YieldOp,
+)
 from dialects.ttir.base import shape_of
 from passes.constants import is_constant
 from passes.rewriting import splat_of
@@ -68,10 +76,20 @@ class PaddingFacts:
     def infer(self, program: ProgramOp) -> None:
         """Work out the facts of a region again, from those of its arguments."""
         for op in program.body.block.ops:
-            if isinstance(op, YieldOp):
+            if isinstance(op, LoopOp):
+                self._infer_loop(op)
+            elif isinstance(op, YieldOp):
                 facts = [self.of(value) for value in op.operands]
                 self._known.update(zip(program.outputs, facts, strict=True))
             else:
+                self._known[op.results[0]] = self._of_op(op)
+
+    def _infer_loop(self, loop: LoopOp) -> None:
+        """Sums and peaks of numbers are numbers, whatever the blocks held."""
+        carried = (*loop.body.block.args, *loop.carried)
+        self._known.update(dict.fromkeys(carried, Padding(FINITE, FINITE)))
+        for op in loop.body.block.ops:
+            if not isinstance(op, YieldOp):
                 self._known[op.results[0]] = self._of_op(op)
 
     def of(self, value: SSAValue) -> Padding:
@@ -105,7 +123,7 @@ class PaddingFacts:
             return self._of_reduction(op)
         if isinstance(op, ttir.EmbeddingOp):
             return Padding(FINITE, ANY)
-        if isinstance(op, CausalMaskOp | PadMaskOp):
+        if isinstance(op, CausalMaskOp | PositionMaskOp | PadMaskOp):
             return Padding(FINITE, FINITE)
         operands = [self.of(value) for value in op.operands]
         return Padding(
@@ -136,7 +154,7 @@ def _summed(fact: Fact) -> Fact:
 def _apply(op: Operation, facts: Sequence[Fact]) -> Fact:
     if ANY in facts:
         return ANY
-    if isinstance(op, ttir.TypecastOp):
+    if isinstance(op, ttir.TypecastOp | EachUserOp):
         return facts[0]
     if all(fact == REAL for fact in facts):
         return REAL
@@ -165,6 +183,8 @@ def _is_guarded(op: Operation) -> bool:
         return isinstance(inner, ttir.AddOp) and (splat_of(inner.rhs) or 0.0) > 0.0
     if isinstance(op, ttir.ExpOp):
         return isinstance(inner, ttir.SubtractOp) and _is_maximum(inner.rhs)
+    if isinstance(op, ttir.ReciprocalOp) and isinstance(inner, LoopOp):
+        return _carries_softmax(inner, op.operands[0])
     if isinstance(op, ttir.ReciprocalOp) and isinstance(inner, ttir.SumOp):
         terms = inner.input.owner
         masked = isinstance(terms, ttir.MultiplyOp)
@@ -173,8 +193,24 @@ def _is_guarded(op: Operation) -> bool:
     return False
 
 
+def _carries_softmax(loop: LoopOp, value: SSAValue) -> bool:
+    """Whether a loop's result sums exponentials of distances to the peak so far."""
+    assert isinstance(value, OpResult)
+    inner = loop.yielded[value.index].owner
+    return isinstance(inner, ttir.AddOp) and any(
+        isinstance(part, ttir.SumOp) for part in map(_before_cast, inner.operands)
+    )
+
+
+def _before_cast(value: SSAValue) -> object:
+    owner = value.owner
+    while isinstance(owner, ttir.TypecastOp):
+        owner = owner.input.owner
+    return owner
+
+
 def _is_maximum(value: SSAValue) -> bool:
-    return isinstance(value.owner, ttir.MaxOp)
+    return isinstance(value.owner, ttir.MaxOp | ttir.MaximumOp)
 
 
 def _evaluate(function: Callable[..., float], numbers: Sequence[float]) -> Fact:

@@ -19,6 +19,7 @@ from passes.ttir_pipeline import TTIR_PIPELINE
 PIPELINE: tuple[str, ...] = (
     # What: from the model's operations to the chip's.
     *TTIR_PIPELINE,
+    "place-decode",
     "hoist-permutes",
     "move-inside-tiles",
     "fold-constants",

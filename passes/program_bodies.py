@@ -10,14 +10,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.builtin import TensorType, f32
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from dialects import ttir
-from dialects.grid import CausalMaskOp
+from dialects.formats import TILE_EDGE, DataFormat
+from dialects.grid import (
+    CausalMaskOp,
+    DecodeAttentionOp,
+    EachUserOp,
+    LoopOp,
+    PositionMaskOp,
+    YieldOp,
+)
 from dialects.ttir.base import element_of, shape_of, tensor_type_of
 
+LOWEST = -3.3895313892515355e38 / 2
+"""Half the lowest finite bf16: where a peak begins, below all scores."""
 
-class Body(Protocol):
+MAX_ROW_TILES = 8
+"""Tiles of a row of scores up to which it stays in L1 as a whole: loops over blocks
+of keys cost a rescaling for each block."""
+
+
+class _Adds(Protocol):
+    """Where operations are appended."""
+
+    def add(self, op: Operation) -> SSAValue:
+        """Append an operation, return its result."""
+        ...
+
+
+class Body(_Adds, Protocol):
     """What a writer asks of the region being built."""
 
     def value(self, outer: SSAValue, *, repeat: int = 1) -> SSAValue:
@@ -31,15 +55,11 @@ class Body(Protocol):
         """
         ...
 
-    def add(self, op: Operation) -> SSAValue:
-        """Append an operation, return its result."""
-        ...
-
 
 Writer = Callable[[Body, Operation], SSAValue]
 
 
-def _scalar(body: Body, like: SSAValue, number: float) -> SSAValue:
+def _scalar(body: _Adds, like: SSAValue, number: float) -> SSAValue:
     rank = len(shape_of(like))
     return body.add(ttir.FullOp([1] * rank, number, _element(like)))
 
@@ -119,17 +139,139 @@ def _attention(body: Body, op: Operation) -> SSAValue:
     query = body.value(op.query)
     key = body.value(op.key, repeat=group)
     value = body.value(op.value, repeat=group)
+    if _is_streamed(op):
+        return online_attention(
+            body,
+            query,
+            key,
+            value,
+            factor=op.softmax_scale,
+            mask=_causal_mask if op.causal else None,
+        )
     scores = body.add(ttir.MatmulOp(query, key, transpose_b=True))
     factor = _scalar(body, scores, op.softmax_scale)
     scores = body.add(ttir.MultiplyOp(scores, factor))
     if op.causal:
-        mask = body.add(CausalMaskOp(result_types=[tensor_type_of(scores)]))
-        scores = body.add(ttir.AddOp(scores, mask))
+        scores = body.add(ttir.AddOp(scores, body.add(_causal_mask(scores))))
     elif op.attention_mask is not None:
         scores = body.add(ttir.AddOp(scores, body.value(op.attention_mask)))
     weights, scale = _softmax_parts(body, scores)
     result = body.add(ttir.MatmulOp(weights, value))
     return body.add(ttir.MultiplyOp(result, scale))
+
+
+def _is_streamed(op: ttir.ScaledDotProductAttentionOp) -> bool:
+    """Whether keys pass by block by block, instead of staying in L1 with the scores."""
+    length = shape_of(op.key)[-2]
+    whole = op.causal or length % TILE_EDGE == 0
+    return length > MAX_ROW_TILES * TILE_EDGE and whole and op.attention_mask is None
+
+
+def _causal_mask(scores: SSAValue) -> Operation:
+    return CausalMaskOp(result_types=[tensor_type_of(scores)])
+
+
+def _decode_attention(body: Body, op: Operation) -> SSAValue:
+    assert isinstance(op, DecodeAttentionOp)
+    group = shape_of(op.query)[1] // shape_of(op.key)[1]
+    positions = body.value(op.positions)
+    return online_attention(
+        body,
+        body.value(op.query),
+        body.value(op.key, repeat=group),
+        body.value(op.value, repeat=group),
+        factor=op.scale.value.data,
+        mask=lambda scores: PositionMaskOp(positions, _mask_type(op.key, scores)),
+    )
+
+
+def _mask_type(key: SSAValue, scores: SSAValue) -> Attribute:
+    users, length = shape_of(key)[0], shape_of(key)[2]
+    return TensorType(element_of(scores), [users, 1, 1, length])
+
+
+class _Inside:
+    """The region of a loop being written."""
+
+    def __init__(self, *types: Attribute):
+        self.block = Block(arg_types=types)
+
+    def add(self, op: Operation) -> SSAValue:
+        """Append an operation, return its result."""
+        self.block.add_op(op)
+        return op.results[0]
+
+
+def online_attention(
+    body: Body,
+    query: SSAValue,
+    key: SSAValue,
+    value: SSAValue,
+    *,
+    factor: float,
+    mask: Callable[[SSAValue], Operation] | None,
+) -> SSAValue:
+    """softmax(query key^T factor + mask) value, one block of keys after another.
+
+    Carried are the peak of the scores so far, the sum of their exponentials, and the
+    sum of values weighted with them; both sums are scaled when the peak rises (Milakov
+    and Gimelshein, Online normalizer calculation for softmax). The peak is kept in
+    bf16, so that all who subtract it subtract the same number.
+    """
+    model_type = element_of(query)
+    product = ttir.MatmulOp(query, key, transpose_b=True)
+    kept_shape = shape_of(product.result)[:-1]
+    row = TensorType(f32, [*kept_shape, 1])
+    whole = TensorType(f32, [*kept_shape, shape_of(value)[-1]])
+    inside = _Inside(row, row, whole)
+    peak, total, result = inside.block.args
+    scores = inside.add(ttir.TypecastOp(inside.add(product), f32))
+    scores = inside.add(ttir.MultiplyOp(scores, _scalar(inside, scores, factor)))
+    if mask is not None:
+        scores = inside.add(ttir.AddOp(scores, inside.add(mask(scores))))
+    highest = inside.add(ttir.MaxOp(scores, [-1], keep_dim=True))
+    highest = inside.add(ttir.MaximumOp(highest, peak))
+    shifted = inside.add(ttir.SubtractOp(scores, highest))
+    weights = inside.add(ttir.TypecastOp(inside.add(ttir.ExpOp(shifted)), model_type))
+    fall = inside.add(ttir.SubtractOp(peak, highest))
+    scale = inside.add(ttir.ExpOp(fall))
+    added = inside.add(ttir.SumOp(weights, [-1], keep_dim=True))
+    added = inside.add(ttir.TypecastOp(added, f32))
+    kept = inside.add(ttir.MultiplyOp(total, scale))
+    total = inside.add(ttir.AddOp(added, kept))
+    product = inside.add(ttir.MatmulOp(weights, value))
+    product = inside.add(ttir.TypecastOp(product, f32))
+    kept = inside.add(ttir.MultiplyOp(result, scale))
+    result = inside.add(ttir.AddOp(product, kept))
+    inside.block.add_op(YieldOp(highest, total, result))
+    loop = LoopOp(
+        key,
+        len(shape_of(key)) - 2,
+        init=(LOWEST, 0.0, 0.0),
+        formats=(DataFormat.BF16, DataFormat.FP32, DataFormat.FP32),
+        types=(row, row, whole),
+        body=Region(inside.block),
+    )
+    body.add(loop)
+    _, total, result = loop.carried
+    scale = body.add(ttir.ReciprocalOp(total))
+    result = body.add(ttir.MultiplyOp(result, scale))
+    return body.add(ttir.TypecastOp(result, model_type))
+
+
+def _update_cache(body: Body, op: Operation) -> SSAValue:
+    """Each user's row, to be written where the user's position says."""
+    assert isinstance(op, ttir.UpdateCacheOp)
+    rows = body.value(op.input)
+    _, heads, users, width = shape_of(op.input)
+    result = TensorType(element_of(rows), [users, heads, users, width])
+    return body.add(EachUserOp(rows, result))
+
+
+def _fill_cache(body: Body, op: Operation) -> SSAValue:
+    assert isinstance(op, ttir.FillCacheOp)
+    rows = body.value(op.input)
+    return body.add(ttir.TypecastOp(rows, element_of(rows)))
 
 
 WRITERS: dict[type[Operation], Writer] = {
@@ -139,6 +281,9 @@ WRITERS: dict[type[Operation], Writer] = {
     ttir.LayerNormOp: _layer_norm,
     ttir.SoftmaxOp: _softmax,
     ttir.ScaledDotProductAttentionOp: _attention,
+    DecodeAttentionOp: _decode_attention,
+    ttir.FillCacheOp: _fill_cache,
+    ttir.UpdateCacheOp: _update_cache,
 }
 
 

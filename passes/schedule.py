@@ -15,7 +15,15 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from dialects import ttir
 from dialects.formats import DataFormat
-from dialects.grid import CausalMaskOp, PadMaskOp, ProgramOp, StageOp, YieldOp
+from dialects.grid import (
+    CausalMaskOp,
+    LoopOp,
+    PadMaskOp,
+    PositionMaskOp,
+    ProgramOp,
+    StageOp,
+    YieldOp,
+)
 from dialects.program import Axis
 from passes.axis_classes import ValueAxes
 from passes.constants import is_constant
@@ -24,13 +32,45 @@ from passes.dst_plan import DstPlan, plan_stage
 
 @dataclass(frozen=True)
 class Operand:
-    """A program's operand in a circular buffer. `stage` is the one that streams it."""
+    """A program's operand in a circular buffer.
+
+    `stage` is the one that streams it, `loop` the one whose steps bring it block by
+    block; an operand with neither is resident.
+    """
 
     value: SSAValue
     axes: tuple[str, ...]
     resident: bool
     depth: int
     stage: int | None
+    loop: Loop | None = None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value that the steps of a loop hand on: in the region, and as its result."""
+
+    argument: SSAValue
+    yielded: SSAValue
+    result: SSAValue
+    axes: tuple[str, ...]
+    data_format: DataFormat
+    init: float
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """A loop over blocks of an axis, with the numbers of its first and last stage."""
+
+    op: LoopOp
+    axis: str
+    first: int
+    last: int
+    carried: tuple[Carried, ...]
+
+    def holds(self, stage: int) -> bool:
+        """Whether a stage runs in each step."""
+        return self.first <= stage <= self.last
 
 
 @dataclass(frozen=True)
@@ -50,19 +90,66 @@ class Schedule:
         self.program = program
         self.axes = ValueAxes(program)
         block = program.body.block
-        self.stages = [op for op in block.ops if isinstance(op, StageOp)]
+        self.stages = [op for op in block.walk() if isinstance(op, StageOp)]
+        self.loops = [self._loop(op) for op in block.ops if isinstance(op, LoopOp)]
         self.plans: list[DstPlan] = [plan_stage(stage) for stage in self.stages]
         last = block.last_op
         assert isinstance(last, YieldOp)
         self.outputs = tuple(last.operands)
         self.outer = self._outer_axes()
-        self.operands = [self._operand(argument) for argument in block.args]
+        self.operands = [
+            self._operand(argument)
+            for argument in block.args
+            if any(_reads(stage, argument) for stage in self.stages)
+        ]
         self.locals = [
             Local(r, self.axes.real(r), DataFormat(f), len(self.outer))
             for stage in self.stages
             for r, f in zip(stage.results, stage.formats.data, strict=True)
-            if r not in self.outputs
+            if r not in self.outputs and self.is_read(r)
         ]
+
+    def _loop(self, op: LoopOp) -> Loop:
+        inside = [self.stages.index(s) for s in op.body.block.ops if s in self.stages]
+        axis = self.axes.of(op.along)[op.dim.value.data]
+        carried = tuple(
+            Carried(argument, yielded, result, self.axes.real(result), kind, init)
+            for argument, yielded, result, kind, init in zip(
+                op.body.block.args,
+                op.yielded,
+                op.carried,
+                map(DataFormat, op.formats.data),
+                op.init.data,
+                strict=True,
+            )
+        )
+        return Loop(op, axis, inside[0], inside[-1], carried)
+
+    def loop_of(self, stage: int) -> Loop | None:
+        """The loop in whose steps a stage runs."""
+        return next((loop for loop in self.loops if loop.holds(stage)), None)
+
+    @property
+    def items(self) -> list[Loop | int]:
+        """Loops, and the numbers of the stages outside of them, in their order."""
+        found: list[Loop | int] = []
+        for number in range(len(self.stages)):
+            loop = self.loop_of(number)
+            if loop is None:
+                found.append(number)
+            elif loop.first == number:
+                found.append(loop)
+        return found
+
+    def is_read(self, value: SSAValue) -> bool:
+        """Whether a stage reads a value from its circular buffer."""
+        return any(_reads(stage, value) for stage in self.stages)
+
+    @property
+    def stepped(self) -> tuple[str, ...]:
+        """Axes of which one block is there at a time, around the stages: all outer
+        ones, and those of loops."""
+        return (*self.outer, *(loop.axis for loop in self.loops))
 
     # -- loops -------------------------------------------------------------------
 
@@ -114,6 +201,9 @@ class Schedule:
             (place + 1 for place, axis in enumerate(self.outer) if axis in axes),
             default=0,
         )
+        for loop in self.loops:
+            if loop.axis in axes and all(map(loop.holds, readers)):
+                return Operand(argument, axes, False, depth, None, loop)
         streamed = len(readers) == 1 and self._streams(argument, readers[0], axes)
         return Operand(
             argument, axes, not streamed, depth, readers[0] if streamed else None
@@ -150,6 +240,9 @@ class Schedule:
         for local in self.locals:
             size = local.data_format.tile_bytes
             total += size * prod(self._resident(axes[a]) for a in local.axes)
+        for carried in (c for loop in self.loops for c in loop.carried):
+            size = carried.data_format.tile_bytes
+            total += 2 * size * prod(self._resident(axes[a]) for a in carried.axes)
         for value in self.outputs:
             size = tile_bytes[value]
             total += 2 * size * prod(axes[a].block for a in self.axes.real(value))
@@ -157,7 +250,7 @@ class Schedule:
 
     def block_tiles(self, operand: Operand, axes: dict[str, Axis]) -> int:
         """Tiles that are loaded at a time, in one block of the circular buffer."""
-        if operand.resident:
+        if operand.resident or operand.loop is not None:
             return prod(self._resident(axes[a]) for a in operand.axes)
         kept = self.keeps_column(operand, axes)
         made = self.axes.real(self.outputs[0])
@@ -179,7 +272,9 @@ class Schedule:
         return len(own) > 1 and axes[own[0]].part > axes[own[0]].block
 
     def _resident(self, axis: Axis) -> int:
-        return 1 if axis.name in self.outer else axis.part
+        if axis.name in self.outer:
+            return 1
+        return axis.block if axis.name in self.stepped else axis.part
 
 
 def _reads(stage: StageOp, value: SSAValue) -> bool:
@@ -208,5 +303,7 @@ def _is_table_or_index(stage: StageOp, value: SSAValue) -> bool:
 def masks_of(stage: StageOp) -> list[Operation]:
     """The masks that a stage adds or multiplies: made by a processor, not read."""
     return [
-        op for op in stage.body.block.ops if isinstance(op, CausalMaskOp | PadMaskOp)
+        op
+        for op in stage.body.block.ops
+        if isinstance(op, CausalMaskOp | PositionMaskOp | PadMaskOp)
     ]
