@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from xdsl.dialects.builtin import (
     ModuleOp,
@@ -17,7 +18,7 @@ from xdsl.dialects.builtin import (
     UnitAttr,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from backend.lower_program import lower_program
 from dialects import tensix, ttir
@@ -32,9 +33,15 @@ from dialects.syntax import (
     ShapeAttr,
     WordAttr,
 )
+from dialects.ttcore import KV_CACHE
 from dialects.ttir.base import shape_of
 from passes.choose_grid import structure_key
-from passes.constants import argument_name, is_constant, recipe_of
+from passes.constants import (
+    argument_name,
+    argument_property,
+    is_constant,
+    recipe_of,
+)
 from passes.rewriting import describe_source
 from passes.schedule import Schedule
 
@@ -83,65 +90,77 @@ def assemble_netlist(
     weights_format: str = "bf16",
     host_steps: tuple[str, ...] = (),
 ) -> tensix.NetlistOp:
-    """Lower all programs of a module's one function and put the netlist together.
+    """Lower all programs of a module's functions and put the netlist together.
 
+    Several functions become entries that share programs, weights and caches.
     `host_steps` are what the host does with the inputs (first) and outputs (last) of
-    a language model: its tokenizer and the choice of the largest logit.
+    a language model: its tokenizer and the choice of the next token.
     """
-    (function,) = (op for op in module.ops if isinstance(op, FuncOp))
-    assembler = _Assembler(function, DataFormat(weights_format))
-    netlist = assembler.netlist(name, chip)
-    if host_steps:
-        first, last = host_steps
-        runs = [op for op in netlist.body.block.ops if isinstance(op, tensix.RunOp)]
-        netlist.body.block.insert_op_before(_host(first, netlist, "input"), runs[0])
-        netlist.body.block.add_op(_host(last, netlist, "output"))
-    return netlist
-
-
-def _host(step: str, netlist: tensix.NetlistOp, role: str) -> tensix.HostOp:
-    names = tuple(
-        op.sym_name.data
-        for op in netlist.body.block.ops
-        if isinstance(op, tensix.BufferOp) and op.role == WordAttr(role)
-    )
-    properties = {"step": StringAttr(step), "buffers": GlobalsAttr(names)}
-    return tensix.HostOp.create(properties=properties)
+    functions = [op for op in module.ops if isinstance(op, FuncOp)]
+    assembler = _Assembler(DataFormat(weights_format), host_steps)
+    for function in functions:
+        assembler.add(function, is_alone=len(functions) == 1)
+    return assembler.netlist(name, chip)
 
 
 class _Assembler:
     """Walks the programs in order, giving buffers to values and names to programs."""
 
-    def __init__(self, function: FuncOp, weights_format: DataFormat):
-        self.block = function.body.block
+    def __init__(self, weights_format: DataFormat, host_steps: tuple[str, ...]):
         self.weights_format = weights_format
+        self.host_steps = host_steps
         self.buffers: dict[SSAValue, _Buffer] = {}
         self.declared: list[_Buffer] = []
+        self.caches: dict[str, _Buffer] = {}
         self.weights: dict[tuple[str, DataFormat, bool], _Buffer] = {}
         self.programs: dict[str, tensix.ProgramOp] = {}
-        self.runs: list[tensix.RunOp] = []
+        self.runs: list[Operation] = []
+        self.entries: list[Operation] = []
         self.free: list[_Buffer] = []
         self.names: set[str] = set()
         self.outputs: dict[SSAValue, str] = {}
 
-    def netlist(self, name: str, chip: str) -> tensix.NetlistOp:
-        """Build the netlist."""
-        self._name_outputs()
-        for argument in self.block.args:
+    def add(self, function: FuncOp, *, is_alone: bool) -> None:
+        """Lower a function: its runs, and what they need."""
+        block, first = function.body.block, len(self.declared)
+        prefix = "" if is_alone else f"{function.sym_name.data}."
+        self._name_outputs(block, prefix)
+        for argument in block.args:
             if not is_constant(argument):
-                self._input(argument)
-        programs = [op for op in self.block.ops if isinstance(op, ProgramOp)]
+                self._input(argument, prefix)
+        programs = [op for op in block.ops if isinstance(op, ProgramOp)]
         last_read = _last_reads(programs)
         for number, program in enumerate(programs):
             self._run(program)
             for value in program.inputs:
                 if last_read[value] == number:
                     self._release(value)
+        self._add_host_steps(self.declared[first:])
+        if not is_alone:
+            properties = {"sym_name": GlobalAttr(function.sym_name.data)}
+            self.entries.append(
+                tensix.EntryOp.create(
+                    properties=properties, regions=[Region(Block(self.runs))]
+                )
+            )
+            self.runs = []
+
+    def _add_host_steps(self, own: Sequence[_Buffer]) -> None:
+        if not self.host_steps:
+            return
+        first, last = self.host_steps
+        self.runs.insert(0, _host(first, own, "input"))
+        self.runs.append(_host(last, own, "output"))
+
+    def netlist(self, name: str, chip: str) -> tensix.NetlistOp:
+        """Build the netlist."""
         families = _families(list(self.weights.values()))
+        caches = _families(list(self.caches.values()))
         body = Block(
             [
-                *(buffer.op() for buffer in (*self.declared, *families)),
+                *(buffer.op() for buffer in (*self.declared, *caches, *families)),
                 *self.programs.values(),
+                *self.entries,
                 *self.runs,
             ]
         )
@@ -154,12 +173,13 @@ class _Assembler:
             regions=[Region(body)],
         )
 
-    def _name_outputs(self) -> None:
-        last = self.block.last_op
+    def _name_outputs(self, block: Block, prefix: str) -> None:
+        last = block.last_op
         assert isinstance(last, ReturnOp)
         for number, value in enumerate(last.operands):
             several = len(last.operands) > 1
-            self.outputs[value] = f"output_{number}" if several else "output"
+            name = f"output_{number}" if several else "output"
+            self.outputs[value] = prefix + name
 
     # -- buffers -----------------------------------------------------------------
 
@@ -175,15 +195,29 @@ class _Assembler:
         self.buffers[value] = buffer
         self.declared.append(buffer)
 
-    def _input(self, argument: BlockArgument) -> None:
+    def _input(self, argument: BlockArgument, prefix: str) -> None:
         data_format = stored_format(argument)
-        name = self._fresh(argument_name(argument))
+        if argument_property(argument, KV_CACHE) is not None:
+            self._cache(argument, data_format)
+            return
+        name = self._fresh(prefix + argument_name(argument))
         shape = _matrix(shape_of(argument))
+        if data_format.is_integer and shape[-1] == 1:
+            shape = (1, prod(shape))
         row_bytes = shape[-1] * (data_format.element_bytes or 0)
         row_major = data_format.is_integer and row_bytes % DRAM_ALIGNMENT == 0
         if data_format.is_integer and shape[-2] > 1:
             shape = (*shape[:-1], 1, shape[-1])
         self._declare(argument, _Buffer(name, data_format, shape, row_major, "input"))
+
+    def _cache(self, argument: BlockArgument, data_format: DataFormat) -> None:
+        """A cache is one buffer, whichever entry reads or writes it."""
+        name = argument_name(argument)
+        if name not in self.caches:
+            shape = _matrix(shape_of(argument))
+            buffer = _Buffer(self._fresh(name), data_format, shape, role="cache")
+            self.caches[name] = buffer
+        self.buffers[argument] = self.caches[name]
 
     def _result(self, value: SSAValue, program: ProgramOp) -> None:
         shape, data_format = _matrix(shape_of(value)), stored_format(value)
@@ -246,9 +280,12 @@ class _Assembler:
             narrow = argument in streamed and own is DataFormat.BF16
             wanted = self.weights_format if narrow else own
             bound.append(self._weight(value, wanted, argument in tables))
-        for value in program.outputs:
-            self._result(value, program)
-            bound.append(self.buffers[value])
+        for value, use in zip(program.outputs, program.makes.data, strict=True):
+            if use.inplace is None:
+                self._result(value, program)
+                bound.append(self.buffers[value])
+            else:
+                self.buffers[value] = self.buffers[program.inputs[use.inplace]]
         properties = {
             "program": GlobalAttr(self._program(program)),
             "buffers": GlobalsAttr(tuple(buffer.name for buffer in bound)),
@@ -286,6 +323,12 @@ def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if len(shape) > 1 else (1, *(shape or (1,)))
 
 
+def _host(step: str, buffers: Sequence[_Buffer], role: str) -> tensix.HostOp:
+    names = tuple(buffer.name for buffer in buffers if buffer.role == role)
+    properties = {"step": StringAttr(step), "buffers": GlobalsAttr(names)}
+    return tensix.HostOp.create(properties=properties)
+
+
 def _legal(name: str) -> str:
     """A name that may stand behind `@`: letters, digits, `_`, `.` and `$`."""
     cleaned = re.sub(r"[^A-Za-z0-9_.$]", "_", name)
@@ -302,8 +345,8 @@ def _families(buffers: Iterable[_Buffer]) -> list[_Buffer]:
     """Fold buffers that differ in one instance number, 0 to n, into one line."""
     groups: dict[object, list[_Buffer]] = {}
     for buffer in buffers:
-        assert buffer.recipe is not None
-        pattern = (_pattern(buffer.name), _pattern(buffer.recipe))
+        recipe = None if buffer.recipe is None else _pattern(buffer.recipe)
+        pattern = (_pattern(buffer.name), recipe)
         key = (*pattern, buffer.data_format, buffer.shape, buffer.row_major)
         groups.setdefault(key, []).append(buffer)
     folded = []

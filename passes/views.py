@@ -120,16 +120,26 @@ def whole(value: SSAValue) -> View:
 
 
 def by_rows(value: SSAValue) -> View:
-    """The view of an index, which is stored row by row and read by pieces of rows."""
+    """The view of an index, which is stored row by row and read by pieces of rows.
+
+    One that is a single row may be reshaped, as long as it stays one.
+    """
     shape = shape_of(value)
+    source = value
+    while isinstance(source.owner, ttir.ReshapeOp):
+        source = source.owner.input
     last = len(shape) - 1
     dims = tuple(
         Dim(size, COLUMNS if place == last else None)
         for place, size in enumerate(shape)
     )
-    return View(
-        value, dims, tuple(_index(place, dim) for place, dim in enumerate(dims))
-    )
+    index = tuple(_index(place, dim) for place, dim in enumerate(dims))
+    if source is value:
+        return View(value, dims, index)
+    if sum(size != 1 for size in (*shape, *shape_of(source))) > 2 * (shape[-1] != 1):
+        raise CutsTileError("an index of several rows is reshaped")
+    rows = (Const(0),) * (len(shape_of(source)) - 1)
+    return View(source, dims, (*rows, index[-1]))
 
 
 def repeat_interleave(view: View, dim: int, times: int) -> View:
