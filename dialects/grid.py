@@ -453,6 +453,25 @@ class DecodeAttentionOp(IRDLOperation):
 
 
 @irdl_op_definition
+class PickRowsOp(IRDLOperation):
+    """Rows of a tensor that was computed, by numbers known while running.
+
+    Of T x K and n numbers, n x K. Unlike a gather of a table, the tile that holds a row
+    is read, and the row written.
+    """
+
+    name = "grid.pick_rows"
+    input = operand_def(TENSOR)
+    rows = operand_def(TENSOR)
+    result = result_def(TENSOR)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$input `at` $rows attr-dict `:` `(` type($input) `,` type($rows) `)` `->` "
+        "type($result)"
+    )
+
+
+@irdl_op_definition
 class EachUserOp(IRDLOperation):
     """Rows of all users, once for each user: of each copy one row is meant."""
 
@@ -492,6 +511,7 @@ Grid = Dialect(
         CausalMaskOp,
         DecodeAttentionOp,
         EachUserOp,
+        PickRowsOp,
         PositionMaskOp,
         PadMaskOp,
     ],

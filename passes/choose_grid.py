@@ -278,7 +278,10 @@ class _Chooser:
             *(np.arange(axes[a].block) for a in operand.axes),
             indexing="ij",
         )
-        env: dict[str, np.ndarray] = {}
+        uses = self.program.uses.data
+        env: dict[str, np.ndarray | int] = {
+            u.scalars[0]: 0 for u in uses if u.scalars is not None
+        }
         inside = np.ones(blocks[0].shape, bool)
         for name, offset in zip(operand.axes, blocks[1:], strict=True):
             axis = axes[name]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
@@ -21,12 +21,23 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
-from dialects.expr import Const, Element, Expr, Name, add, multiply
+from dialects.expr import (
+    Const,
+    Element,
+    Expr,
+    Name,
+    add,
+    floordiv,
+    modulo,
+    multiply,
+    substitute,
+)
 from dialects.formats import TILE_EDGE
 from dialects.grid import (
     NO_AXIS,
     AxisListAttr,
     DecodeAttentionOp,
+    PickRowsOp,
     ProgramOp,
     Use,
     UsesAttr,
@@ -42,7 +53,9 @@ from passes.patterns import elementwise_partner, is_elementwise, single_user
 from passes.program_bodies import write
 from passes.rewriting import fused_location, splat_of
 from passes.views import (
+    COLUMNS,
     CutsTileError,
+    Dim,
     View,
     aligned_view,
     by_rows,
@@ -61,6 +74,7 @@ _HEAVY = (
     ttir.ScaledDotProductAttentionOp,
     ttir.EmbeddingOp,
     DecodeAttentionOp,
+    PickRowsOp,
     ttir.FillCacheOp,
     ttir.UpdateCacheOp,
 )
@@ -344,6 +358,21 @@ class _Builder:
             return by_rows(outer)
         return whole(outer) if is_constant(outer) else aligned_view(outer)
 
+    def picked(self, outer: SSAValue, rows: SSAValue) -> SSAValue:
+        """The tile of each of the rows, in a leading dimension of their number."""
+        (count,), (_, width) = shape_of(rows), shape_of(outer)
+        view = self._view(outer)
+        tile = floordiv(Element(ROW, Name("d0")), TILE_EDGE)
+        places = {"d0": tile, "d1": Name("d2")}
+        index = tuple(substitute(expr, places) for expr in view.index)
+        dims = (Dim(count), Dim(1), Dim(width, COLUMNS))
+        type_ = TensorType(element_of(outer), [count, 1, width])
+        value = self.block.insert_arg(type_, len(self.block.args))
+        turned = View(view.source, dims, index)
+        argument = _Argument(view.source, turned, value)
+        self.arguments[outer, 1, len(self.arguments)] = argument
+        return value
+
     def matrix(self, outer: SSAValue, *, transposed: bool) -> tuple[SSAValue, bool]:
         """The right side of a contraction; constants are turned at upload."""
         if not transposed or not is_constant(outer):
@@ -405,6 +434,10 @@ class _Builder:
             width = -(-shape_of(inner)[-1] // TILE_EDGE)
             place = (Const(0), add(multiply(head, width), column))
             return Use(axes, place, row=(user, user))
+        if isinstance(op, PickRowsOp):
+            place, _, column = index
+            row = modulo(Element(ROW, place), TILE_EDGE)
+            return Use(axes, (Const(0), column), row=(row, place))
         if isinstance(op, ttir.CacheWriteOp):
             return self._write_cache(op, axes, index)
         return Use(axes, whole(inner).tile_map(index))
@@ -429,14 +462,16 @@ class _Builder:
         return Use(axes, (tile_row, column), row=target, inplace=inplace)
 
 
-POSITION, USER = "pos", "user"
-"""Names of run-time scalars: the position of each user, the number of a user."""
+POSITION, USER, ROW = "pos", "user", "row"
+"""Names of run-time scalars: the position of each user, a user, a row of a tensor."""
 
 
 def run_time_scalars(op: Operation) -> Iterator[tuple[SSAValue, str, int]]:
     """Integer operands whose elements are run-time scalars: name and greatest value."""
     if isinstance(op, DecodeAttentionOp):
         yield op.positions, POSITION, shape_of(op.key)[2] - 1
+    elif isinstance(op, PickRowsOp):
+        yield op.rows, ROW, shape_of(op.input)[0] - 1
     elif isinstance(op, ttir.UpdateCacheOp):
         yield op.update_index, POSITION, shape_of(op.cache)[2] - 1
     elif isinstance(op, ttir.FillCacheOp) and op.batch_index is not None:

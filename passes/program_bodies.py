@@ -20,6 +20,7 @@ from dialects.grid import (
     DecodeAttentionOp,
     EachUserOp,
     LoopOp,
+    PickRowsOp,
     PositionMaskOp,
     YieldOp,
 )
@@ -46,6 +47,10 @@ class Body(_Adds, Protocol):
 
     def value(self, outer: SSAValue, *, repeat: int = 1) -> SSAValue:
         """The region's value for one outside; `repeat` repeats its dimension 1."""
+        ...
+
+    def picked(self, outer: SSAValue, rows: SSAValue) -> SSAValue:
+        """A row of the tensor for each number, in tiles that hold others too."""
         ...
 
     def matrix(self, outer: SSAValue, *, transposed: bool) -> tuple[SSAValue, bool]:
@@ -180,7 +185,7 @@ def _decode_attention(body: Body, op: Operation) -> SSAValue:
         body.value(op.query),
         body.value(op.key, repeat=group),
         body.value(op.value, repeat=group),
-        factor=op.scale.value.data,
+        factor=op.scale.data,
         mask=lambda scores: PositionMaskOp(positions, _mask_type(op.key, scores)),
     )
 
@@ -268,6 +273,12 @@ def _update_cache(body: Body, op: Operation) -> SSAValue:
     return body.add(EachUserOp(rows, result))
 
 
+def _pick_rows(body: Body, op: Operation) -> SSAValue:
+    assert isinstance(op, PickRowsOp)
+    rows = body.picked(op.input, op.rows)
+    return body.add(ttir.TypecastOp(rows, element_of(rows)))
+
+
 def _fill_cache(body: Body, op: Operation) -> SSAValue:
     assert isinstance(op, ttir.FillCacheOp)
     rows = body.value(op.input)
@@ -282,6 +293,7 @@ WRITERS: dict[type[Operation], Writer] = {
     ttir.SoftmaxOp: _softmax,
     ttir.ScaledDotProductAttentionOp: _attention,
     DecodeAttentionOp: _decode_attention,
+    PickRowsOp: _pick_rows,
     ttir.FillCacheOp: _fill_cache,
     ttir.UpdateCacheOp: _update_cache,
 }
