@@ -37,6 +37,7 @@ from dialects.grid import (
     NO_AXIS,
     AxisListAttr,
     DecodeAttentionOp,
+    LoopOp,
     PickRowsOp,
     ProgramOp,
     Use,
@@ -484,8 +485,13 @@ def _as_index(axes: Iterable[str]) -> list[Expr]:
 
 
 def _name_axes(classes: AxisClasses, values: list[SSAValue]) -> dict[Place, str]:
-    """Name the classes: m and n for rows and columns of the result, h for heads."""
-    names: dict[Place, str] = {}
+    """Name the classes: m and n for rows and columns of the result, h for heads, s for
+    what a loop steps along."""
+    loops = [op for op in classes.block.ops if isinstance(op, LoopOp)]
+    names = {
+        classes.of(op.along, op.dim.value.data): name
+        for op, name in zip(loops, "st", strict=False)
+    }
     free = {"row": iter("mstu"), "column": iter("nkstuvw"), "lead": iter("hbgc")}
     for value in values:
         shape = shape_of(value)

@@ -99,8 +99,8 @@ class Schedule:
         self.outer = self._outer_axes()
         self.operands = [
             self._operand(argument)
-            for argument in block.args
-            if any(_reads(stage, argument) for stage in self.stages)
+            for argument, use in zip(block.args, program.uses.data, strict=True)
+            if use.scalars is None and self.is_read(argument)
         ]
         self.locals = [
             Local(r, self.axes.real(r), DataFormat(f), len(self.outer))
