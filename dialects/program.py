@@ -48,7 +48,7 @@ class Range:
         """The blocks of a loop over this range, up to `to` where that is given.
 
         Every core takes the same number of steps; where the extent ends early the
-        range is empty.
+        range is empty, and begins and stops there.
         """
         stop, bound = self.start + self.size, self.bound
         stride = by if self.stride is None else self.stride
@@ -61,8 +61,9 @@ class Range:
             return
         if to is not None:
             stop, bound = min(stop, to), min(bound, to - self.start)
+        end = max(stop, self.start)
         for offset in range(0, bound, by):
-            start = self.start + offset
+            start = min(self.start + offset, end)
             yield Range(start, max(0, min(by, stop - start)), min(by, self.bound))
 
 
