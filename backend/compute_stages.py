@@ -84,7 +84,7 @@ def _by_mask(
     low: Lowering, stage: StageOp, steps: Sequence[Step]
 ) -> Iterator[tuple[Operation | None, list[Step]]]:
     """Steps in their order, those that apply a mask (copy it, add it) by themselves."""
-    masks = {mask.results[0]: mask for mask in masks_of(stage)}
+    masks: dict[SSAValue, Operation] = {m.results[0]: m for m in masks_of(stage)}
     plain: list[Step] = []
     rest = list(steps)
     while rest:

@@ -110,7 +110,8 @@ class Schedule:
         ]
 
     def _loop(self, op: LoopOp) -> Loop:
-        inside = [self.stages.index(s) for s in op.body.block.ops if s in self.stages]
+        own = [s for s in op.body.block.ops if isinstance(s, StageOp)]
+        inside = [self.stages.index(stage) for stage in own]
         axis = self.axes.of(op.along)[op.dim.value.data]
         carried = tuple(
             Carried(argument, yielded, result, self.axes.real(result), kind, init)

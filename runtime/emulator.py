@@ -235,6 +235,9 @@ class Emulator:
             self._write(buffer, inputs[buffer.name])
             if buffer.tensor.data_format.is_integer:
                 self.integers[buffer.name] = np.asarray(inputs[buffer.name], np.int64)
+        for run in self.machine.entry(entry):
+            if self.machine.programs[run.program].scalars:
+                self.machine.scalars(run, self.integers)  # raises for what is outside
 
     def step(self, run: Run) -> None:
         """Execute one run on the buffers as they are."""

@@ -141,6 +141,15 @@ CASES: dict[str, Case] = {
     "attention": of(_attention, HEADS, HEADS, HEADS),
     "attention_causal": of(_causal, HEADS, HEADS, HEADS),
     "attention_batched": of(_causal, *[(2, 4, 50, 64)] * 3),
+    "attention_long": of(_causal, *[(1, 2, 300, 64)] * 3),
+    "attention_long_groups": of(
+        lambda q, k, v: F.scaled_dot_product_attention(
+            q, k, v, is_causal=True, enable_gqa=True
+        ),
+        (2, 6, 288, 32),
+        *[(2, 2, 288, 32)] * 2,
+    ),
+    "attention_long_open": of(_attention, (1, 2, 40, 64), *[(1, 2, 320, 64)] * 2),
     "attention_cross": of(_attention, HEADS, (1, 4, 90, 48), (1, 4, 90, 48)),
     "attention_window": of(_window, HEADS, HEADS, HEADS),
     "attention_one_key": of(_attention, HEADS, (1, 4, 1, 48), (1, 4, 1, 48)),
