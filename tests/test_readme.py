@@ -31,7 +31,7 @@ def test_three_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code, what, where, how = (text for _, text in BLOCKS)
     names = {"torch": torch, "forge": forge}
-    exec(compile(code, "layer.py", "exec"), names)  # noqa: S102
+    exec(compile(code, "layer.py", "exec"), names)
     *_, simplified = sorted(tmp_path.glob("ir/*-simplify.mlir"))
     (placed,) = tmp_path.glob("ir/*-insert-multicast.mlir")
     assert_shows(what, simplified.read_text())
