@@ -43,6 +43,21 @@ def _attention_decode(
     )
 
 
+@importer("forge.layer_begin.default")
+def _layer_begin(builder: GraphBuilder, hidden: Value) -> SSAValue:
+    return builder.layers.begin(hidden)
+
+
+@importer("forge.layer_end.default")
+def _layer_end(builder: GraphBuilder, hidden: Value) -> SSAValue:
+    return builder.layers.end(hidden)
+
+
+@importer("forge.layer_again.default")
+def _layer_again(builder: GraphBuilder, hidden: Value, index: int) -> SSAValue:
+    return builder.layers.again(hidden, index)
+
+
 @importer("aten.index.Tensor")
 def _index(
     builder: GraphBuilder, self: Value, indices: Sequence[Value | None]

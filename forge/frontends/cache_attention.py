@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from forge.errors import UnsupportedError
 from forge.frontends.cache_ops import attention_decode, fill_cache, update_cache
+from forge.frontends.equal_layers import FirstIndex
 
 ATTENTION = "forge_cache"
 """Our name in transformers' table of attention implementations."""
@@ -158,7 +159,8 @@ def _cache_attention(
     require_plain_attention(
         settings, sliding_window=sliding_window, length=cache_run.length
     )
-    layer: Any = module.layer_idx
+    found: Any = module.layer_idx
+    layer = found.value if isinstance(found, FirstIndex) else found
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return cache_run.attend(layer, (query, key, value), scale), None
 

@@ -24,6 +24,12 @@ from forge.frontends.cache_attention import (
     foreign_attention,
     require_plain_attention,
 )
+from forge.frontends.equal_layers import (
+    EqualLayers,
+    LayersDifferError,
+    equal_layers,
+    first_layer_only,
+)
 from forge.frontends.huggingface import ROOT, quiet_transformers, require_length
 from forge.frontends.rotary_tables import require_fixed_rope, rotary_by_lookup
 from forge.frontends.torch_export import (
@@ -135,7 +141,10 @@ def import_generation(
     jobs: list[_Job] = [("decode", _Decode(model), ((1, batch), (batch,)))]
     for length, title in titles.items():
         jobs.append((title, prefill(model), ((1, length), *scalars)))
-    functions = _import_functions(jobs, cache, name)
+    try:
+        functions = _import_functions(jobs, cache, name, equal_layers(model))
+    except (LayersDifferError, FaultsError):  # trace all, and count what is in each
+        functions = _import_functions(jobs, cache, name, None)
     values = _share_values(functions)
     module = ModuleOp([f.function for f in functions], sym_name=StringAttr(name))
     return ImportedGeneration(module, values, titles, "decode", cache)
@@ -197,8 +206,13 @@ def _import_functions(
     jobs: Sequence[_Job],
     cache: CacheShape,
     name: str,
+    layers: EqualLayers | None,
 ) -> list[ImportedFunction]:
-    """Trace and import each entry; raises FaultsError with the faults of all."""
+    """Trace and import each entry; raises FaultsError with the faults of all.
+
+    With `layers` only the first of them; raises LayersDifferError where that will not
+    do.
+    """
     model = jobs[0][1].causal_lm
     weight = next(model.parameters())
     samples = cache.samples(dtype=weight.dtype, device=weight.device)
@@ -207,7 +221,8 @@ def _import_functions(
     functions: list[ImportedFunction] = []
     faults: dict[str, ForgeError] = {}
     tables = rotary_by_lookup(model, length=cache.length, dtype=weight.dtype)
-    with quiet_transformers(), cache_attention(model), tables:
+    once = first_layer_only(layers)
+    with quiet_transformers(), cache_attention(model), tables, once:
         for title, entry, shapes in jobs:
             integers = [
                 torch.zeros(shape, dtype=torch.int32, device=weight.device)
@@ -216,7 +231,9 @@ def _import_functions(
             program = export_program(entry.eval(), (*integers, *samples))
             signature = Signature(title, names)
             try:
-                found = import_function(program, signature, title=name, root=ROOT)
+                found = import_function(
+                    program, signature, title=name, root=ROOT, layers=layers
+                )
             except FaultsError as error:
                 faults |= {str(fault): fault for fault in error.faults}
             else:

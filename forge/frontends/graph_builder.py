@@ -30,6 +30,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects import ttir
 from forge.errors import UnsupportedError
+from forge.frontends.layer_copies import LayerCopies
 
 Number: TypeAlias = bool | int | float
 Value: TypeAlias = SSAValue
@@ -120,6 +121,9 @@ def location_of(node: Node, root: str = "") -> LocationAttr:
 
 class GraphBuilder:
     """Emits ops for the current node; importers get it as their first argument."""
+
+    layers: LayerCopies
+    """Copies a layer that stands for all; set where a program has one."""
 
     def __init__(self, block: Block, root: str) -> None:
         self.block = block

@@ -25,7 +25,7 @@ from xdsl.dialects.builtin import (
     f32,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
 
 import forge.frontends.aten_arithmetic
 import forge.frontends.aten_cache
@@ -35,6 +35,7 @@ from dialects import ttir
 from dialects.ttcore import ARGUMENT_TYPE, KV_CACHE, ArgumentType, ArgumentTypeAttr
 from forge.errors import FaultsError, UnsupportedError
 from forge.frontends.constant_nodes import ConstantNodes
+from forge.frontends.equal_layers import EqualLayers
 from forge.frontends.graph_builder import (
     GraphBuilder,
     module_path_of,
@@ -42,6 +43,7 @@ from forge.frontends.graph_builder import (
     tensor_type_for,
 )
 from forge.frontends.importers import IMPORTERS, call_importer
+from forge.frontends.layer_copies import LayerCopies
 from forge.frontends.unsupported import (
     UnsupportedOp,
     fixed_shape,
@@ -88,6 +90,15 @@ class Signature:
     """Input of the exported program -> name of the cache. A cache is written in place:
     the program returns the new caches behind all else, the function does not."""
 
+    def counterpart(self, argument: str, index: int) -> str:
+        """The input that is to a layer what one is to the first; itself if to none."""
+        first = "layers.0."
+        cache = self.caches.get(argument, "")
+        if not cache.startswith(first):
+            return argument
+        other = f"layers.{index}.{cache.removeprefix(first)}"
+        return next(name for name, found in self.caches.items() if found == other)
+
     def attributes(self, argument: str, kind: ArgumentType) -> DictionaryAttr:
         """What stands beside an argument of the function."""
         entries: dict[str, Attribute] = {ARGUMENT_TYPE: ArgumentTypeAttr(kind)}
@@ -131,13 +142,19 @@ def import_program(
 
 
 def import_function(
-    ep: ExportedProgram, signature: Signature, *, title: str, root: str = ""
+    ep: ExportedProgram,
+    signature: Signature,
+    *,
+    title: str,
+    root: str = "",
+    layers: EqualLayers | None = None,
 ) -> ImportedFunction:
     """Turn an exported program into one function of a `ttir` module.
 
-    `title` names the model in errors; else as `import_program`.
+    `title` names the model in errors; `layers` are those of which only the first was
+    traced; else as `import_program`.
     """
-    work = _run_import(ep, root)
+    work = _run_import(ep, root, signature, layers)
     if work.faults:
         raise FaultsError(
             f"{title} holds operations that forge cannot compile",
@@ -148,19 +165,24 @@ def import_function(
 
 def check_program(ep: ExportedProgram, *, root: str = "") -> list[UnsupportedOp]:
     """All unsupported ops of a program; empty if it can be imported."""
-    return _run_import(ep, root).unsupported()
+    return _run_import(ep, root, Signature()).unsupported()
 
 
-def _run_import(ep: ExportedProgram, root: str) -> _Import:
+def _run_import(
+    ep: ExportedProgram,
+    root: str,
+    signature: Signature,
+    layers: EqualLayers | None = None,
+) -> _Import:
     """Import a program as it is if possible, else decomposed and without mutation.
 
     That traces the whole program once more, which is most of the time of an import,
     and most programs need it not.
     """
-    work = _Import(ep, root)
+    work = _Import(ep, root, signature, layers)
     work.run()
     if work.faults:
-        work = _Import(_decomposed(ep), root)
+        work = _Import(_decomposed(ep), root, signature, layers)
         work.run()
     return work
 
@@ -180,11 +202,22 @@ def _decomposed(ep: ExportedProgram) -> ExportedProgram:
 class _Import:
     """One run over the nodes of a graph."""
 
-    def __init__(self, ep: ExportedProgram, root: str) -> None:
+    def __init__(
+        self,
+        ep: ExportedProgram,
+        root: str,
+        signature: Signature,
+        layers: EqualLayers | None,
+    ) -> None:
         self.ep = ep
         self.root = root
+        self.signature = signature
+        self.layers = layers
         self.block = Block()
         self.builder = GraphBuilder(self.block, root)
+        if layers is not None:
+            copies = LayerCopies(self.block, layers.path, self._counterpart)
+            self.builder.layers = copies
         self.results: dict[Node, SSAValue | Sequence[SSAValue]] = {}
         self.arguments: list[tuple[str, ArgumentType]] = []
         self.values: dict[str, torch.Tensor] = {}
@@ -290,33 +323,46 @@ class _Import:
             )
         kind = ARGUMENT_TYPES[spec.kind]
         if kind is ArgumentType.Input:
-            self.results[node] = self._argument(node.name, kind, node)
+            self.results[node] = self._argument(node.name, kind, node.meta["val"])
         elif node.users:
             name = strip_root(spec.target or node.name, self.root)
-            self.results[node] = self._valued_argument(
-                name, kind, self._tensor(spec), node
-            )
+            self.results[node] = self._valued_argument(name, kind, self._tensor(spec))
 
     def _constant_argument(self, node: Node) -> SSAValue:
         value = self.constants.value(node)
         assert isinstance(value, torch.Tensor)
         path = module_path_of(node, self.root)
         name = f"{path}.{node.name}" if path else node.name
-        return self._valued_argument(name, ArgumentType.Constant, value, node)
+        return self._valued_argument(name, ArgumentType.Constant, value)
+
+    def _counterpart(self, argument: BlockArgument, index: int) -> SSAValue:
+        """The cache or weight of a layer that one of the first layer stands for.
+
+        What belongs to no layer is the same for all.
+        """
+        name, kind = self.arguments[argument.index]
+        if kind is ArgumentType.Input:
+            other = (self.signature.counterpart(name, index), kind)
+            return self.block.args[self.arguments.index(other)]
+        assert self.layers is not None
+        found = self.layers.counterpart(name, index)
+        if found is None:
+            return argument
+        name, value = found
+        return self._valued_argument(name, kind, value)
 
     def _valued_argument(
-        self, name: str, kind: ArgumentType, value: torch.Tensor, node: Node
+        self, name: str, kind: ArgumentType, value: torch.Tensor
     ) -> SSAValue:
         """An argument with a known value; tied weights share one."""
         key = _identity(value)
         if key not in self.shared:
             name = self.first_names.get(key, name)
-            self.shared[key] = self._argument(name, kind, node)
+            self.shared[key] = self._argument(name, kind, value)
             self.values[name] = value.detach()
         return self.shared[key]
 
-    def _argument(self, name: str, kind: ArgumentType, node: Node) -> SSAValue:
-        found = node.meta["val"]
+    def _argument(self, name: str, kind: ArgumentType, found: object) -> SSAValue:
         if not isinstance(found, torch.Tensor):
             raise UnsupportedError(
                 f"argument {name} is not a tensor", advice="pass tensors only"
