@@ -176,6 +176,15 @@ class _Arrays(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         return _array(self._tensors[name])
 
+    def halves(self, name: str) -> np.ndarray | None:
+        """A bf16 tensor as its datums (uint16), without a copy; else None."""
+        import torch
+
+        tensor = self._tensors[name].detach()
+        if tensor.dtype != torch.bfloat16:
+            return None
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+
     def __iter__(self) -> Any:
         return iter(self._tensors)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -21,14 +20,16 @@ from dialects.expr import Environment, Value
 from dialects.formats import TILE_EDGE, DataFormat
 from dialects.netlist_text import line_of
 from dialects.program import ProgramFacts, Tensor, tensor_of
-from dialects.recipe import evaluate, parse_recipe, substitute
+from dialects.recipe import parse_recipe, substitute
 from dialects.tensix import BufferOp, EntryOp, NetlistOp, ProgramOp, RunOp
-from runtime.arithmetic.formats import quantize_host
+from runtime.constants import ConstantSource, round_upload
 from runtime.expand import expand_program
 from runtime.launch import Launch
+from runtime.memory_plan import Workspace
 from runtime.numerics import require_numerics
-from runtime.replay import Prepared, prepare
+from runtime.replay import BoundProgram, Prepared, prepare
 from runtime.sheets import ConstantSheet
+from runtime.weights import WeightsFile
 
 Scalars: TypeAlias = Mapping[str, np.ndarray]
 """Whole numbers by the name of the buffer that holds them."""
@@ -201,14 +202,23 @@ class Emulator:
         self.sheets: dict[str, np.ndarray | ConstantSheet] = {}
         self.integers: dict[str, np.ndarray] = {}
         self._prepared: dict[object, Prepared] = {}
+        self._workspace = Workspace()
+        self._bound: dict[Run, tuple[Prepared, BoundProgram]] = {}
 
     def prepare(self) -> None:
         """Trace and merge every program, make all weights. Done at most once."""
-        for run in self.machine.runs:
-            bound = self._bound(run)
-            self._program(run, self.machine.scalars(run)).warm(bound)
+        programs = {
+            run: self._program(run, self.machine.scalars(run))
+            for run in self.machine.runs
+        }
+        self._workspace.words(max(program.words for program in programs.values()))
+        for run, program in programs.items():
+            self._bind(run, program)
             if self.numerics != "fast":
-                _ = [s.array for s in bound if isinstance(s, ConstantSheet)]
+                sheets = self._sheets_of(run)
+                _ = [s.array for s in sheets if isinstance(s, ConstantSheet)]
+        if isinstance(self.parameters, WeightsFile):
+            self.parameters.forget()
 
     def run(
         self, inputs: Mapping[str, np.ndarray], entry: str | None = None
@@ -241,10 +251,27 @@ class Emulator:
 
     def step(self, run: Run) -> None:
         """Execute one run on the buffers as they are."""
-        scalars = self.machine.scalars(run, self.integers)
-        self._program(run, scalars)(self._bound(run), scalars)
+        program, scalars = self.bound(run)
+        program(scalars)
 
-    def _bound(self, run: Run) -> list[np.ndarray | ConstantSheet]:
+    def bound(self, run: Run) -> tuple[BoundProgram, Environment]:
+        """A run's program on its buffers, and its scalars as they are now."""
+        scalars = self.machine.scalars(run, self.integers)
+        return self._bind(run, self._program(run, scalars)), scalars
+
+    def _bind(self, run: Run, program: Prepared) -> BoundProgram:
+        """The program on the run's buffers; a run keeps the one that it used last."""
+        found = self._bound.get(run)
+        if found is None or found[0] is not program:
+            bound = program.bind(self._sheets_of(run), self._workspace)
+            found = self._bound[run] = (program, bound)
+        return found[1]
+
+    def spoil_workspace(self) -> None:
+        """Fill what programs compute in with no numbers: none may read them."""
+        self._workspace.words(0)[:] = 0x7FC0_0000
+
+    def _sheets_of(self, run: Run) -> list[np.ndarray | ConstantSheet]:
         return [self._sheet(name) for name in run.buffers]
 
     def activations(self, run: Run) -> dict[str, np.ndarray]:
@@ -268,7 +295,7 @@ class Emulator:
             for name in run.buffers
         ]
         scalars = self.machine.scalars(run, self.integers)
-        self._program(run, scalars)(bound, scalars)
+        self._program(run, scalars).bind(bound, self._workspace)(scalars)
         return sheets
 
     def read(self, name: str) -> np.ndarray:
@@ -306,25 +333,16 @@ class Emulator:
             self.sheets[name] = (
                 np.zeros(shape, np.float32)
                 if buffer.recipe is None
-                else ConstantSheet(partial(self._constant, buffer, shape), shape)
+                else ConstantSheet(self._constant(buffer), shape)
             )
         return self.sheets[name]
 
-    def _constant(self, buffer: BoundBuffer, shape: tuple[int, int]) -> np.ndarray:
-        sheet = np.zeros(shape, np.float32)
-        self._fill(sheet, buffer, self._weight(buffer))
-        return sheet
-
-    def _weight(self, buffer: BoundBuffer) -> np.ndarray:
+    def _constant(self, buffer: BoundBuffer) -> ConstantSource:
         assert buffer.recipe is not None
-        try:
-            return evaluate(parse_recipe(buffer.recipe), self.parameters)
-        except KeyError as error:
-            raise ForgeError(
-                f"parameter {error.args[0]!r} of buffer @{buffer.name} is not in the "
-                "weights file",
-                advice="compile again with weights",
-            ) from None
+        rounds = self.numerics != "reference"
+        return ConstantSource(
+            buffer.name, buffer.tensor, buffer.recipe, self.parameters, rounds=rounds
+        )
 
     def _write(self, buffer: BoundBuffer, values: np.ndarray) -> None:
         sheet = self._sheet(buffer.name)
@@ -353,9 +371,8 @@ class Emulator:
 
     def _round(self, sheet: np.ndarray, data_format: DataFormat) -> None:
         """Round a sheet in place as the host does at upload."""
-        rounds = data_format is not DataFormat.FP32 and data_format.is_float
-        if rounds and self.numerics != "reference":
-            quantize_host(sheet, data_format, out=sheet)
+        if self.numerics != "reference":
+            round_upload(sheet, data_format)
 
 
 def _long_sides(shape: tuple[int, ...]) -> list[int]:

@@ -1,24 +1,32 @@
-"""Where tiles lie: sheets, and views of them.
+"""Where tiles lie: tile numbers on sheets, and constants that are made once.
 
-A *sheet* is a float32 matrix of whole tiles: a tensor of a parameter, a constant, or
-the result of one replay step. A tile number has a place (sheet, row, column). An
-operand of a step is a grid of tile numbers; where its places form a rectangle it is a
-view of the sheet and costs nothing, else it is gathered.
+A tile number has a place (sheet, row, column). An operand of a step is a grid of tile
+numbers; where its places form a rectangle it is read where it lies, else its tiles are
+brought together first (`runtime.merge`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
-from runtime.semantics import BROADCAST_SOURCE, TILE
+from runtime.semantics import TILE
+from runtime.steps import Place
 
-Memory: TypeAlias = "list[Any]"
-"""The sheets of a program by number; parameters first, bound at each run."""
 
-Operand: TypeAlias = Callable[[Memory], np.ndarray]
+class SheetSource(Protocol):
+    """How a sheet that never changes is made, whole or by pieces."""
+
+    def open(self) -> Callable[[int, int], np.ndarray]:
+        """A function that makes rows [start, stop), contiguous float32."""
+        ...
+
+    def halves(self) -> np.ndarray | None:
+        """The bf16 datums (uint16, any strides) where they are as they are stored,
+        without padding; None where they have to be made."""
+        ...
 
 
 class ConstantSheet:
@@ -28,35 +36,43 @@ class ConstantSheet:
     then not kept, so that a weight takes its bf16 bytes once.
     """
 
-    def __init__(self, make: Callable[[], np.ndarray], shape: tuple[int, int]):
+    def __init__(self, source: SheetSource, shape: tuple[int, int]):
         self.shape = shape
-        self._make = make
+        self._source = source
         self._array: np.ndarray | None = None
-        self._packed: dict[tuple[Any, ...], Any] = {}
+        self._derived: dict[object, Any] = {}
 
     @property
     def array(self) -> np.ndarray:
         """The values, kept from now on."""
         if self._array is None:
-            self._array = self._make()
+            self._array = self._source.open()(0, self.shape[0])
         return self._array
 
     def __getitem__(self, place: Any) -> np.ndarray:
         return self.array[place]
 
-    def reshape(self, *shape: int) -> np.ndarray:
-        """The values in another shape."""
-        return self.array.reshape(*shape)
+    def open(self) -> Callable[[int, int], np.ndarray]:
+        """A function that makes rows [start, stop), which are not kept."""
+        return self._source.open()
 
-    def packed(
-        self, rows: slice, columns: slice, pack: Callable[[np.ndarray], Any]
-    ) -> Any:
-        """What `pack` makes of a part of the sheet, made once for each part."""
-        key = (rows.start, rows.stop, columns.start, columns.stop)
-        if key not in self._packed:
-            values = self._make() if self._array is None else self._array
-            self._packed[key] = pack(values[rows, columns])
-        return self._packed[key]
+    def halves(self) -> np.ndarray | None:
+        """The bf16 datums [rows, columns] without padding, where they are at hand."""
+        return self._source.halves()
+
+    def turned_halves(self) -> np.ndarray | None:
+        """The bf16 datums of the transpose, where its rows are contiguous."""
+        halves = self._source.halves()
+        turned = None if halves is None else halves.T
+        if turned is None or turned.strides[1] != turned.itemsize:
+            return None
+        return turned
+
+    def derived(self, key: object, make: Callable[[], Any]) -> Any:
+        """What `make` makes of the sheet, made once for each key."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
 
 
 class Places:
@@ -68,131 +84,35 @@ class Places:
         self.row = np.zeros(num_tiles, np.int32)
         self.column = np.zeros(num_tiles, np.int32)
 
-    def put(self, numbers: np.ndarray, sheet: int) -> None:
-        """Place a grid of tile numbers on a sheet."""
+    def put(self, numbers: np.ndarray, sheet: int, first_row: int = 0) -> None:
+        """Place a grid of tile numbers on a sheet, from a tile row on."""
         rows, columns = np.indices(numbers.shape)
         self.sheet[numbers] = sheet
-        self.row[numbers] = rows
+        self.row[numbers] = rows + first_row
         self.column[numbers] = columns
 
+    def rectangle(self, grid: np.ndarray) -> Place | None:
+        """The place of a grid of tiles that lies as one rectangle on a sheet."""
+        grid = self.same[grid]
+        sheets, rows, columns = self.sheet[grid], self.row[grid], self.column[grid]
+        expected_rows = rows[0, 0] + np.arange(grid.shape[0])[:, None]
+        expected_columns = columns[0, 0] + np.arange(grid.shape[1])
+        whole = (
+            (sheets == sheets[0, 0]).all()
+            and (rows == expected_rows).all()
+            and (columns == expected_columns).all()
+        )
+        if not whole:
+            return None
+        return Place(
+            int(sheets[0, 0]), int(rows[0, 0]) * TILE, int(columns[0, 0]) * TILE
+        )
 
-def view(places: Places, grid: np.ndarray, broadcast: str | None = None) -> Operand:
-    """The operand that a grid of tile numbers stands for, as cheap as it can be."""
-    grid = places.same[grid]
-    if broadcast is not None:
-        return _broadcast_view(places, grid, broadcast)
-    sheets = places.sheet[grid]
-    if (sheets != sheets[0, 0]).any():
-        return _gather_many(places, grid)
-    return _view_one(
-        int(sheets[0, 0]), places.row[grid].astype(int), places.column[grid].astype(int)
-    )
-
-
-def rectangle(places: Places, grid: np.ndarray) -> tuple[int, slice, slice] | None:
-    """The sheet, rows and columns of a grid that lies as one rectangle on a sheet."""
-    grid = places.same[grid]
-    sheets, rows, columns = places.sheet[grid], places.row[grid], places.column[grid]
-    by_row, by_column = rows[:, 0].astype(int), columns[0].astype(int)
-    whole = (
-        (sheets == sheets[0, 0]).all()
-        and (rows == by_row[:, None]).all()
-        and (columns == by_column).all()
-        and _is_run(by_row)
-        and _is_run(by_column)
-    )
-    return (int(sheets[0, 0]), _run(by_row), _run(by_column)) if whole else None
-
-
-def _view_one(sheet: int, rows: np.ndarray, columns: np.ndarray) -> Operand:
-    by_row, by_column = rows[:, 0], columns[0]
-    separable = (rows == by_row[:, None]).all() and (columns == by_column).all()
-    if not separable:
-        return _gather(sheet, rows, columns)
-    if _is_run(by_row) and _is_run(by_column):
-        place = (_run(by_row), _run(by_column))
-        return lambda memory: memory[sheet][place]
-    return _take(sheet, by_row, by_column)
-
-
-def _is_run(indices: np.ndarray) -> bool:
-    return bool((indices == indices[0] + np.arange(len(indices))).all())
-
-
-def _run(indices: np.ndarray) -> slice:
-    first = int(indices[0])
-    return slice(first * TILE, (first + len(indices)) * TILE)
-
-
-def _take(sheet: int, rows: np.ndarray, columns: np.ndarray) -> Operand:
-    shape = (len(rows) * TILE, len(columns) * TILE)
-
-    def get(memory: Memory) -> np.ndarray:
-        tiles = _tiled(memory[sheet])
-        if _is_run(rows):
-            picked = tiles[rows[0] : rows[0] + len(rows)][:, :, columns]
-        else:
-            picked = tiles[rows][:, :, columns]
-        return picked.reshape(shape)
-
-    return get
-
-
-def _gather(sheet: int, rows: np.ndarray, columns: np.ndarray) -> Operand:
-    shape = (rows.shape[0] * TILE, rows.shape[1] * TILE)
-
-    def get(memory: Memory) -> np.ndarray:
-        picked = _tiled(memory[sheet])[rows, :, columns]
-        return picked.transpose(0, 2, 1, 3).reshape(shape)
-
-    return get
-
-
-def _gather_many(places: Places, grid: np.ndarray) -> Operand:
-    sheets, rows, columns = places.sheet[grid], places.row[grid], places.column[grid]
-    parts = [
-        (int(s), *np.nonzero(sheets == s), rows[sheets == s], columns[sheets == s])
-        for s in np.unique(sheets)
-    ]
-    shape = grid.shape
-
-    def get(memory: Memory) -> np.ndarray:
-        out = np.empty((shape[0], TILE, shape[1], TILE), np.float32)
-        for sheet, at_row, at_column, row, column in parts:
-            out[at_row, :, at_column] = _tiled(memory[sheet])[row, :, column]
-        return out.reshape(shape[0] * TILE, shape[1] * TILE)
-
-    return get
-
-
-def _tiled(sheet: np.ndarray) -> np.ndarray:
-    rows, columns = sheet.shape
-    return sheet.reshape(rows // TILE, TILE, columns // TILE, TILE)
-
-
-def _broadcast_view(places: Places, grid: np.ndarray, kind: str) -> Operand:
-    along_row = kind in ("col", "scalar") and (grid == grid[:, :1]).all()
-    along_column = kind in ("row", "scalar") and (grid == grid[:1]).all()
-    if kind == "col" and along_row:
-        column = view(places, grid[:, :1])
-        return lambda memory: column(memory)[:, :1]
-    if kind == "row" and along_column:
-        row = view(places, grid[:1])
-        return lambda memory: row(memory)[:1]
-    if kind == "scalar" and along_row and along_column:
-        element = view(places, grid[:1, :1])
-        return lambda memory: element(memory)[:1, :1]
-    return _spread_tiles(view(places, grid), grid.shape, kind)
-
-
-def _spread_tiles(tiles: Operand, shape: Sequence[int], kind: str) -> Operand:
-    rows, columns = shape
-    source = BROADCAST_SOURCE[kind]
-
-    def get(memory: Memory) -> np.ndarray:
-        full = tiles(memory).reshape(rows, TILE, columns, TILE).swapaxes(1, 2)
-        part = full[(slice(None), *source)]
-        spread = np.broadcast_to(part, full.shape)
-        return spread.swapaxes(1, 2).reshape(rows * TILE, columns * TILE)
-
-    return get
+    def repeated(self, grid: np.ndarray, broadcast: str) -> Place | None:
+        """The place of a grid whose tiles are the same along what is broadcast."""
+        grid = self.same[grid]
+        part = {"col": grid[:, :1], "row": grid[:1], "scalar": grid[:1, :1]}[broadcast]
+        place = self.rectangle(part) if (grid == part).all() else None
+        if place is None:
+            return None
+        return Place(place.sheet, place.row, place.column, broadcast)

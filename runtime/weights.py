@@ -80,15 +80,27 @@ class WeightsFile(Mapping[str, np.ndarray]):
         """The shape of a parameter."""
         return self._entries[name].shape
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def halves(self, name: str) -> np.ndarray | None:
+        """A bf16 parameter as it is stored (uint16), else None."""
+        return self._raw(name) if self._entries[name].dtype == "BF16" else None
+
+    def forget(self) -> None:
+        """Let go of the pages that were read; they are read again when needed."""
+        if hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+    def _raw(self, name: str) -> np.ndarray:
         entry = self._entries[name]
         dtype = np.dtype(_DTYPES[entry.dtype])
         count = (entry.end - entry.begin) // dtype.itemsize
         raw = np.frombuffer(self._map, dtype, count, self._start + entry.begin)
-        raw = raw.reshape(entry.shape)
-        if entry.dtype == "BF16":
-            return bf16_to_float32(raw).reshape(entry.shape)
-        return raw.astype(np.float32) if dtype.kind == "f" else raw
+        return raw.reshape(entry.shape)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        raw = self._raw(name)
+        if self._entries[name].dtype == "BF16":
+            return bf16_to_float32(raw).reshape(raw.shape)
+        return raw.astype(np.float32) if raw.dtype.kind == "f" else raw
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

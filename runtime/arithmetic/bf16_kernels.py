@@ -17,6 +17,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from runtime.arithmetic.matrix_kernels import jit, u32
+from runtime.arithmetic.strip_kernels import ALL_BITS, floats
 
 BLOCK_ROWS = 6
 """Rows of in0 at a time: 24 accumulators, 4 vectors of in1 and some broadcasts fit."""
@@ -139,68 +140,168 @@ def _block_of(rows: int) -> Callable[..., None]:
     return block
 
 
-_six_rows = _block_of(BLOCK_ROWS)
-_one_row = _block_of(1)
+_rows_1, _rows_2, _rows_3 = _block_of(1), _block_of(2), _block_of(3)
+_rows_4, _rows_5, _rows_6 = _block_of(4), _block_of(5), _block_of(6)
+
+_TOP_HALF = u32(0xFFFF_0000)
+_EXPONENT = u32(0x7F80_0000)
 
 
 @jit
-def pack_in0(bits, packed):
-    """Pairs of bf16 of in0 [M, K] (patterns) in blocks of six rows, then single rows.
+def _words(address, count):
+    """The uint32 array of `count` elements at an address."""
+    return floats(address, count).view(np.uint32)
 
-    A block that starts at row r starts at `packed[r * K / 2]`, as [K / 2, rows].
-    Returns the bits that did not fit into bf16, or'ed together.
+
+@jit
+def _cut(bits, mask):
+    """The bits that the phases read; what has exponent 0 is then +0."""
+    if mask == ALL_BITS:
+        return bits
+    kept = u32(bits & mask)
+    return kept if (kept & _EXPONENT) != u32(0) else u32(0)
+
+
+@jit
+def count_rows(segments):
+    """Rows in all segments [start, stop)."""
+    total = 0
+    for s in range(segments.shape[0]):
+        total += segments[s, 1] - segments[s, 0]
+    return total
+
+
+@jit
+def pack_in0(source, row_step, pairs, mask, segments, packed):
+    """Pairs of bf16 of the rows of in0 in `segments`, in blocks of up to six rows.
+
+    `source` is the address of row 0, `row_step` the bytes from row to row. A block
+    that begins with the n-th packed row starts at `packed[n * pairs]`, as [pairs,
+    rows]. Returns the bits that did not fit into bf16, or'ed together.
     """
-    rows, pairs = bits.shape[0], bits.shape[1] // 2
+    left = count_rows(segments)
     lost = u32(0)
-    row = 0
-    while row < rows:
-        count = BLOCK_ROWS if row + BLOCK_ROWS <= rows else 1
-        block = packed[row * pairs : (row + count) * pairs]
+    at, s = 0, 0
+    row = segments[0, 0]
+    while left > 0:
+        count = min(left, BLOCK_ROWS)
+        block = packed[at * pairs : (at + count) * pairs]
         for r in range(count):
-            source = bits[row + r]
+            while row >= segments[s, 1]:
+                s += 1
+                row = segments[s, 0]
+            bits = _words(source + row * row_step, 2 * pairs)
+            row += 1
             for k in range(pairs):
-                low, high = source[2 * k], source[2 * k + 1]
+                low, high = _cut(bits[2 * k], mask), _cut(bits[2 * k + 1], mask)
                 lost |= u32(u32(low | high) & u32(0xFFFF))
-                joined = u32(u32(low >> u32(16)) | u32(high & u32(0xFFFF_0000)))
-                block[k * count + r] = joined
-        row += count
+                block[k * count + r] = u32(u32(low >> u32(16)) | u32(high & _TOP_HALF))
+        left -= count
+        at += count
     return lost
 
 
 @jit
-def pack_in1(bits, packed):
-    """Pairs of bf16 of in1 [K, N] (patterns) as [panels, K / 2, PANEL]."""
-    columns = bits.shape[1]
-    for k in range(bits.shape[0] // 2):
-        low, high = bits[2 * k], bits[2 * k + 1]
+def pack_in1(source, row_step, mask, first_pair, last_pair, columns, packed):
+    """Pairs of bf16 of rows 2 * first_pair to 2 * last_pair of in1 [K, columns].
+
+    `packed` is [panels, K / 2, PANEL], `source` the address of the first of the rows.
+    Returns the bits that did not fit into bf16.
+    """
+    lost = u32(0)
+    for k in range(first_pair, last_pair):
+        start = source + 2 * (k - first_pair) * row_step
+        low, high = _words(start, columns), _words(start + row_step, columns)
         for panel in range(packed.shape[0]):
             first = panel * PANEL
             target = packed[panel, k]
-            for j in range(min(PANEL, columns - first)):
-                left = u32(low[first + j] >> u32(16))
-                target[j] = u32(left | u32(high[first + j] & u32(0xFFFF_0000)))
+            width = min(PANEL, columns - first)
+            lows, highs = low[first : first + width], high[first : first + width]
+            for j in range(width):
+                a, b = _cut(lows[j], mask), _cut(highs[j], mask)
+                lost |= u32(u32(a | b) & u32(0xFFFF))
+                target[j] = u32(u32(a >> u32(16)) | u32(b & _TOP_HALF))
+            target[width:] = u32(0)
+    return lost
 
 
 @jit
-def multiply(in0, in1, out):
-    """out [M, N] = in0 x in1, both packed; fp32 sums in order of k, two at a time."""
-    rows, columns = out.shape
+def pack_turned_in1(source, row_step, mask, rows, pairs, packed):
+    """As `pack_in1`, of the transpose of [rows, 2 * pairs] at the address `source`."""
+    lost = u32(0)
+    for panel in range(packed.shape[0]):
+        target = packed[panel].reshape(-1)
+        for j in range(PANEL):
+            row = panel * PANEL + j
+            if row >= rows:
+                for k in range(pairs):
+                    target[k * PANEL + j] = u32(0)
+                continue
+            bits = _words(source + row * row_step, 2 * pairs)
+            for k in range(pairs):
+                a, b = _cut(bits[2 * k], mask), _cut(bits[2 * k + 1], mask)
+                lost |= u32(u32(a | b) & u32(0xFFFF))
+                target[k * PANEL + j] = u32(u32(a >> u32(16)) | u32(b & _TOP_HALF))
+    return lost
+
+
+@jit
+def _multiply_block(count, in0, in1, out, pairs):
+    if count == 6:
+        _rows_6(in0, in1, out, pairs)
+    elif count == 5:
+        _rows_5(in0, in1, out, pairs)
+    elif count == 4:
+        _rows_4(in0, in1, out, pairs)
+    elif count == 3:
+        _rows_3(in0, in1, out, pairs)
+    elif count == 2:
+        _rows_2(in0, in1, out, pairs)
+    else:
+        _rows_1(in0, in1, out, pairs)
+
+
+@jit
+def multiply(in0, in1, columns, segments, out, row_step):
+    """in0 x in1, both packed, into the rows in `segments`; fp32 sums, two k at a time.
+
+    `out` is the address of row 0, `row_step` the bytes from row to row. How many rows
+    are multiplied at a time does not show in the result.
+    """
     pairs = in1.shape[1]
+    total = count_rows(segments)
     block = np.empty(BLOCK_ROWS * PANEL, dtype=np.float32)
     for panel in range(in1.shape[0]):
         first = panel * PANEL
         width = min(PANEL, columns - first)
         panel_in1 = in1[panel].reshape(-1)
-        row = 0
-        while row < rows:
-            count = BLOCK_ROWS if row + BLOCK_ROWS <= rows else 1
-            block_in0 = in0[row * pairs : (row + count) * pairs]
-            if count == BLOCK_ROWS:
-                _six_rows(block_in0, panel_in1, block, numba.int64(pairs))
-            else:
-                _one_row(block_in0, panel_in1, block, numba.int64(pairs))
+        at, s = 0, 0
+        row = segments[0, 0]
+        while at < total:
+            count = min(BLOCK_ROWS, total - at)
+            block_in0 = in0[at * pairs : (at + count) * pairs]
+            _multiply_block(count, block_in0, panel_in1, block, numba.int64(pairs))
             for r in range(count):
-                out[row + r, first : first + width] = block[
-                    r * PANEL : r * PANEL + width
-                ]
-            row += count
+                while row >= segments[s, 1]:
+                    s += 1
+                    row = segments[s, 0]
+                target = floats(out + row * row_step + 4 * first, width)
+                target[:] = block[r * PANEL : r * PANEL + width]
+                row += 1
+            at += count
+
+
+@jit
+def pack_turned_pairs(source, row_step, rows, pairs, packed):
+    """As `pack_turned_in1`, of bf16 datums that lie in pairs already."""
+    for panel in range(packed.shape[0]):
+        target = packed[panel].reshape(-1)
+        for j in range(PANEL):
+            row = panel * PANEL + j
+            if row >= rows:
+                for k in range(pairs):
+                    target[k * PANEL + j] = u32(0)
+                continue
+            words = _words(source + row * row_step, pairs)
+            for k in range(pairs):
+                target[k * PANEL + j] = words[k]

@@ -36,22 +36,43 @@ class FastIn1:
     fidelity: Fidelity
 
 
-def is_bf16(values: Values) -> bool:
-    """Whether every value is a bf16 number."""
-    return not np.any(np.ascontiguousarray(values).view(np.uint32) & np.uint32(0xFFFF))
+def packed_shape(depth: int, columns: int) -> tuple[int, int, int]:
+    """The shape of a packed in1 [depth, columns], in words."""
+    panels = -(-columns // bf16_kernels.PANEL)
+    return panels, depth // 2, bf16_kernels.PANEL
+
+
+def in0_mask(fidelity: Fidelity) -> np.uint32:
+    """The bits of in0 that the phases read."""
+    return _mask(fidelity.significant_bits[1])
+
+
+def in1_mask(fidelity: Fidelity) -> np.uint32:
+    """The bits of in1 that the phases read."""
+    return _mask(fidelity.significant_bits[0])
+
+
+def _mask(significant_bits: int) -> np.uint32:
+    if significant_bits >= 8:
+        return bf16_kernels.ALL_BITS
+    return np.uint32((0xFFFF_FFFF << (24 - significant_bits)) & 0xFFFF_FFFF)
 
 
 def prepare_fast_in1(in1: Values, fidelity: Fidelity) -> FastIn1:
     """Lay out in1 [K, N] once; a bf16 operand then takes two bytes an element."""
-    _, cut = fidelity_operands(in1[:0], in1, fidelity)
-    cut = np.ascontiguousarray(cut)
-    depth, columns = cut.shape
-    if not (has_bf16_dot_product() and depth % 2 == 0 and is_bf16(cut)):
-        return FastIn1(cut, None, (depth, columns), fidelity)
-    panels = -(-columns // bf16_kernels.PANEL)
-    packed = np.zeros((panels, depth // 2, bf16_kernels.PANEL), dtype=np.uint32)
-    bf16_kernels.pack_in1(cut.view(np.uint32), packed)
-    return FastIn1(None, packed, (depth, columns), fidelity)
+    values = np.ascontiguousarray(in1)
+    depth, columns = values.shape
+    if has_bf16_dot_product() and depth % 2 == 0:
+        packed = np.empty(packed_shape(depth, columns), dtype=np.uint32)
+        address, row_bytes = values.ctypes.data, 4 * columns
+        mask = in1_mask(fidelity)
+        lost = bf16_kernels.pack_in1(
+            address, row_bytes, mask, 0, depth // 2, columns, packed
+        )
+        if lost == 0:
+            return FastIn1(None, packed, (depth, columns), fidelity)
+    _, cut = fidelity_operands(values[:0], values, fidelity)
+    return FastIn1(np.ascontiguousarray(cut), None, (depth, columns), fidelity)
 
 
 def _unpacked(in1: FastIn1) -> Values:
@@ -77,13 +98,21 @@ def fast_matmul(
             f"in0 {in0.shape} at {fidelity} does not fit in1 {ready.shape} prepared "
             f"for {ready.fidelity}"
         )
-    cut, _ = fidelity_operands(in0, in0[:0], fidelity)
-    cut = np.ascontiguousarray(cut)
+    values = np.ascontiguousarray(in0)
+    rows, depth = values.shape
     if out is None:
-        out = np.empty((in0.shape[0], ready.shape[1]), dtype=np.float32)
-    if ready.packed is not None:
-        packed = np.empty(cut.size // 2, dtype=np.uint32)
-        if bf16_kernels.pack_in0(cut.view(np.uint32), packed) == 0:
-            bf16_kernels.multiply(packed, ready.packed, out)
+        out = np.empty((rows, ready.shape[1]), dtype=np.float32)
+    if ready.packed is not None and rows:
+        packed = np.empty(values.size // 2, dtype=np.uint32)
+        every = np.array([[0, rows]])
+        lost = bf16_kernels.pack_in0(
+            values.ctypes.data, 4 * depth, depth // 2, in0_mask(fidelity), every, packed
+        )
+        if lost == 0:
+            columns = ready.shape[1]
+            bf16_kernels.multiply(
+                packed, ready.packed, columns, every, out.ctypes.data, 4 * columns
+            )
             return out
-    return np.matmul(cut, _unpacked(ready), out=out)
+    cut, _ = fidelity_operands(values, values[:0], fidelity)
+    return np.matmul(np.ascontiguousarray(cut), _unpacked(ready), out=out)

@@ -15,6 +15,7 @@ import numpy as np
 
 from dialects.errors import ForgeError
 from dialects.formats import DstMode
+from runtime.arithmetic import function_kernels as kernels
 from runtime.arithmetic.formats import Values, store_from_sfpu
 from runtime.arithmetic.matrix_kernels import jit
 
@@ -26,16 +27,44 @@ _SQRT_HALF = np.float32(math.sqrt(0.5))
 
 
 @jit
+def _exp(source, target):
+    for i in range(source.size):
+        target[i] = kernels.exp(source[i])
+
+
+@jit
+def _sigmoid(source, target):
+    for i in range(source.size):
+        target[i] = kernels.sigmoid(source[i])
+
+
+@jit
+def _silu(source, target):
+    for i in range(source.size):
+        target[i] = kernels.silu(source[i])
+
+
+@jit
 def _erf(source, target):
     for i in range(source.size):
         target[i] = np.float32(math.erf(source[i]))
 
 
+def _lanes(loop: Callable[..., None], x: Values) -> Values:
+    """A compiled loop over all lanes."""
+    out = np.empty(x.shape, dtype=np.float32)
+    loop(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
+    return out
+
+
+def exp(x: Values) -> Values:
+    """e^x."""
+    return _lanes(_exp, x)
+
+
 def erf(x: Values) -> Values:
     """The error function."""
-    out = np.empty(x.shape, dtype=np.float32)
-    _erf(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
-    return out
+    return _lanes(_erf, x)
 
 
 def reciprocal(x: Values) -> Values:
@@ -50,12 +79,12 @@ def rsqrt(x: Values) -> Values:
 
 def sigmoid(x: Values) -> Values:
     """1 / (1 + exp(-x))."""
-    return _ONE / (_ONE + np.exp(-x))
+    return _lanes(_sigmoid, x)
 
 
 def silu(x: Values) -> Values:
     """x * sigmoid(x)."""
-    return x / (_ONE + np.exp(-x))
+    return _lanes(_silu, x)
 
 
 def gelu(x: Values) -> Values:
@@ -67,7 +96,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
         "cos": np.cos,
         "erf": erf,
-        "exp": np.exp,
+        "exp": exp,
         "gelu": gelu,
         "log": np.log,
         "reciprocal": reciprocal,
