@@ -15,6 +15,7 @@ from passes.pipeline import run_pipeline
 from runtime.emulator import Emulator
 from runtime.executor import execute
 from tests.backend.modules import CASES, UNSUPPORTED, Case, of
+from tests.runtime.hostile import step_in_hostile_memory
 
 TOLERANCE = 6e-3
 """Relative L2 error: PyTorch rounds to bf16 (2^-9) after each of up to four operations
@@ -73,6 +74,20 @@ def test_replay_agrees_with_the_slow_executor(name: str) -> None:
             wanted = emulator.crop(name, sheets[name])
             step = 2.0**-7 * np.abs(wanted) + 2.0**-9 * np.abs(wanted).max(initial=0)
             assert (np.abs(got - wanted) <= step).all(), f"@{run.program} @{name}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_not_needed_does_not_matter(name: str) -> None:
+    emulator, inputs, _ = compiled(CASES[name])
+    names = [b.name for b in emulator.machine.buffers_with_role("input")]
+    arrays = [tensor.float().numpy() for tensor in inputs]
+    given = dict(zip(names, arrays, strict=True))
+    expected = emulator.run(given)
+    emulator.upload(given)
+    for run in emulator.machine.runs:
+        step_in_hostile_memory(emulator, run)
+    for output, values in expected.items():
+        np.testing.assert_array_equal(emulator.read(output), values)
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
