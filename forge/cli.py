@@ -290,6 +290,12 @@ def inspect_command(
 @app.command("profile")
 def profile_command(
     folder: Folder,
+    entry: Annotated[
+        str | None,
+        typer.Option(
+            "--entry", metavar="NAME", help="Which entry, if there are several."
+        ),
+    ] = None,
     scalars: Annotated[
         list[str] | None,
         typer.Option(
@@ -327,6 +333,7 @@ def profile_command(
 
     request = ProfileRequest(
         folder,
+        entry,
         program,
         core=None if core is None else parse_core(core, "--core"),
         trace=trace,

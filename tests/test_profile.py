@@ -117,7 +117,7 @@ def test_equal_programs_are_timed_once(
 
 
 def test_a_run_is_of_the_layer_of_its_weights(layers: Machine) -> None:
-    assert layers_of(layers) == (None, 0, 0, 1, 1, 2, None)
+    assert layers_of(layers, layers.runs) == (None, 0, 0, 1, 1, 2, None)
 
 
 # -- bounds ----------------------------------------------------------------------------

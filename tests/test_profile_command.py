@@ -80,6 +80,20 @@ def test_a_trace_beside_json(folder: str, tmp_path: Path, capsys: Capture) -> No
     assert "https://ui.perfetto.dev" in shown.err
 
 
+def test_an_entry_must_be_named_where_there_are_several(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    text = (FOLDER / "update_rows.mlir").read_text()
+    run = next(line for line in text.splitlines() if "run @" in line)
+    entries = [f"entry @{name} {{\n{run}\n{run}\n}}" for name in ("prefill", "decode")]
+    path = tmp_path / "netlist.mlir"
+    path.write_text(text.replace(run, "\n".join(entries)))
+    assert main(["profile", str(path), "--entry", "decode", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["launches"] == 2
+    assert main(["profile", str(path)]) == 1
+    assert "name one of prefill, decode" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["pos", "positions"])
 def test_run_time_scalars_are_set_by_their_name_or_their_buffer(
     name: str, capsys: Capture

@@ -31,7 +31,7 @@ def traced(
     machine: Machine, path: Path, *, layers: str | None = None, core: Core | None = None
 ) -> Profile:
     """Time a netlist and write its trace."""
-    selection = Selection.of(machine, layers, None, core)
+    selection = Selection.of(machine, machine.runs, layers=layers, core=core)
     profile = profile_machine(machine, recorded=selection.programs)
     write_trace(profile, selection, path)
     return profile
@@ -201,13 +201,13 @@ def layers() -> Machine:
 def test_layers_choose_runs(
     layers: Machine, text: str | None, runs: tuple[int, ...]
 ) -> None:
-    assert Selection.of(layers, text, None, None).runs == runs
+    assert Selection.of(layers, layers.runs, layers=text).runs == runs
 
 
 @pytest.mark.parametrize("text", ["3", "x", "1-", "-1", "", "0;1"])
 def test_layers_that_there_are_not(layers: Machine, text: str) -> None:
     with pytest.raises(UsageError):
-        Selection.of(layers, text, None, None)
+        Selection.of(layers, layers.runs, layers=text)
 
 
 def test_a_run_that_is_repeated_is_there_at_its_offset(

@@ -1,7 +1,7 @@
 """`forge profile`: where the cycles go, without computing values."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from forge.profile import Profile
     from forge.profile.tables import Table
     from forge.profile.trace import Selection
-    from runtime.emulator import Machine, Scalars
+    from runtime.emulator import Machine, Run, Scalars
 
 
 @dataclass(frozen=True)
 class ProfileRequest:
     """What `forge profile` is asked for.
 
-    `program` and `core` narrow what is shown; `trace` is where to write a trace, of the
-    layers that `layers` selects.
+    `entry` names one of several; `program` and `core` narrow what is shown; `trace` is
+    where to write a trace, of the layers that `layers` selects.
     """
 
     folder: Path
+    entry: str | None = None
     program: str | None = None
     core: Core | None = None
     trace: Path | None = None
@@ -43,13 +44,21 @@ def run_profile(request: ProfileRequest, *, json: bool) -> None:
         from runtime.emulator import Machine
 
         machine = Machine(netlist)
-        _check(machine, request)
-        chosen = Selection.of(machine, request.layers, request.program, request.core)
+        runs = machine.entry(request.entry)
+        _check(machine, runs, request)
+        chosen = Selection.of(
+            machine,
+            runs,
+            layers=request.layers,
+            program=request.program,
+            core=request.core,
+        )
         recorded = chosen.programs if request.trace is not None else ()
         profile = profile_machine(
             machine,
             progress,
-            scalars=_scalars(machine, request.scalars),
+            entry=request.entry,
+            scalars=_scalars(machine, runs, request.scalars),
             recorded=recorded,
         )
     if json:
@@ -63,9 +72,9 @@ def run_profile(request: ProfileRequest, *, json: bool) -> None:
         _write_trace(profile, request.trace, chosen)
 
 
-def _check(machine: "Machine", request: ProfileRequest) -> None:
+def _check(machine: "Machine", runs: Sequence["Run"], request: ProfileRequest) -> None:
     """Refuse programs and cores that there are not, before anything is timed."""
-    names = list(dict.fromkeys(run.program for run in machine.runs))
+    names = list(dict.fromkeys(run.program for run in runs))
     if request.program is not None and request.program not in names:
         raise UsageError(
             f"there is no program '{request.program}'",
@@ -89,7 +98,9 @@ def _check(machine: "Machine", request: ProfileRequest) -> None:
         )
 
 
-def _scalars(machine: "Machine", given: Mapping[str, int]) -> "Scalars":
+def _scalars(
+    machine: "Machine", runs: Sequence["Run"], given: Mapping[str, int]
+) -> "Scalars":
     """The buffers that hold run-time scalars, filled with the values of `--set`.
 
     A value is given to the name of a scalar, or to a buffer that holds one.
@@ -97,7 +108,7 @@ def _scalars(machine: "Machine", given: Mapping[str, int]) -> "Scalars":
     import numpy as np
 
     buffers: dict[str, set[str]] = {}
-    for run in machine.runs:
+    for run in runs:
         facts = machine.programs[run.program]
         operands = [name for _, name in facts.parameters]
         for scalars in facts.scalars.values():

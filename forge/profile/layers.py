@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from dialects.tensix import BufferOp
-from runtime.emulator import Machine
+from runtime.emulator import Machine, Run
 
 
-def layers_of(machine: Machine) -> tuple[int | None, ...]:
-    """The layer of every run, None for those outside layers.
+def layers_of(machine: Machine, runs: Sequence[Run]) -> tuple[int | None, ...]:
+    """The layer of every one of some runs, None for those outside layers.
 
     A run that binds an instance of a family (`@layers.$.wqkv`) is of the layer with its
     number. One that binds a weight that no other run binds is outside layers. Any
     other is of the layer of the run before it.
     """
     numbers = _family_numbers(machine)
-    uses = Counter(name for run in machine.runs for name in set(run.buffers))
+    uses = Counter(name for run in runs for name in set(run.buffers))
     layers: list[int | None] = []
-    for run in machine.runs:
+    for run in runs:
         own = [numbers[name] for name in run.buffers if name in numbers]
         if own:
             layers.append(max(own))

@@ -111,7 +111,7 @@ class ProgramProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """Predicted cost of one pass over all runs of a netlist.
+    """Predicted cost of one pass over the runs of a netlist, or of one of its entries.
 
     `order` names the program of each run by its place in `programs`, `layers` the
     layer that the run belongs to, None outside layers.
@@ -204,22 +204,25 @@ def profile_machine(
     machine: Machine,
     progress: Step | None = None,
     *,
+    entry: str | None = None,
     scalars: Scalars | None = None,
     recorded: Collection[str] = (),
 ) -> Profile:
-    """Time every distinct launch of a netlist; programs in `recorded` step by step.
+    """Time every distinct launch of a netlist, or of one of its entries.
 
-    `scalars` gives run-time scalars by buffer; others are at the upper ends of their
-    ranges. Raises `ForgeError` for a value outside of its range.
+    Programs in `recorded` are timed step by step. `scalars` gives run-time scalars by
+    buffer; others are at the upper ends of their ranges. Raises `ForgeError` for a
+    value outside of its range.
     """
     if progress is not None:
         progress.update("compiling its event loop, once on a machine")
     warm_up()
     roofs = Roofs.of(machine.chip)
     summary = NetlistSummary(machine.netlist, machine.chip)
-    keys = [launch_key(machine, run, scalars) for run in machine.runs]
+    lines = machine.runs if entry is None else machine.entry(entry)
+    keys = [launch_key(machine, run, scalars) for run in lines]
     runs = Counter(keys)
-    first = dict(zip(reversed(keys), reversed(machine.runs), strict=True))
+    first = dict(zip(reversed(keys), reversed(lines), strict=True))
     programs = []
     for number, (key, count) in enumerate(runs.items()):
         run = first[key]
@@ -233,7 +236,7 @@ def profile_machine(
     return Profile(
         tuple(programs),
         tuple(place[key] for key in keys),
-        layers_of(machine),
+        layers_of(machine, lines),
         machine.chip,
         roofs,
     )

@@ -12,7 +12,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from forge.profile.bounds import PHASE_OF
 from forge.profile.layers import layers_of
 from forge.profile.model import Profile, launch_key
 from forge.profile.slices import BUSY, Slices, Timeline, timeline_of
-from runtime.emulator import Machine
+from runtime.emulator import Machine, Run
 from runtime.timing import KernelTiming
 
 PROGRAMS_TRACK = 1
@@ -48,16 +48,21 @@ class Selection:
 
     @staticmethod
     def of(
-        machine: Machine, layers: str | None, program: str | None, core: Core | None
+        machine: Machine,
+        lines: Sequence[Run],
+        *,
+        layers: str | None = None,
+        program: str | None = None,
+        core: Core | None = None,
     ) -> Selection:
         """Runs of some layers (`0,3-5`, `all`), or else the first of equal runs.
 
         Raises `UsageError` where `layers` is no such list, or where nothing is left.
         """
-        numbers = layers_of(machine)
+        numbers = layers_of(machine, lines)
         wanted = _parse_layers(layers, [n for n in numbers if n is not None])
         seen, runs = set(), []
-        for number, run in enumerate(machine.runs):
+        for number, run in enumerate(lines):
             key = launch_key(machine, run)
             chosen = key not in seen if wanted is None else numbers[number] in wanted
             seen.add(key)
@@ -68,7 +73,7 @@ class Selection:
                 f"no run of @{program} is in layer {layers}",
                 advice="leave --layers or --program out",
             )
-        names = frozenset(machine.runs[number].program for number in runs)
+        names = frozenset(lines[number].program for number in runs)
         return Selection(tuple(runs), names, core)
 
 
