@@ -122,7 +122,10 @@ def core_table(profile: Profile, core: Core, program: str | None) -> Table:
         for kernel in each.timing.kernels
         if kernel.core == core
     ]
-    return Table(f"Core {core}: cycles of one run", columns, rows)
+    title = f"Core {core}: cycles of one run"
+    if program is None:
+        return Table(title, columns, rows)
+    return Table(f"@{program}, core {core}: cycles", columns[1:], [r[1:] for r in rows])
 
 
 def _kib(num_bytes: int) -> int | None:
