@@ -144,3 +144,22 @@ def test_command_asks_for_inputs(
     model.save(tmp_path / "model")
     assert cli.main(["accuracy", str(tmp_path / "model")]) == 2
     assert "--inputs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["text", "array", "names", "nothing"])
+def test_command_refuses_what_holds_no_inputs(
+    content: str, model: CompiledModel, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder, given = tmp_path / "out", tmp_path / "inputs.npz"
+    model.save(folder)
+    if content == "text":
+        given.write_text("1 2 3")
+    elif content == "array":
+        with given.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif content == "names":
+        np.savez(given, other=np.zeros(3))
+    assert cli.main(["accuracy", str(folder), "--inputs", str(given)]) == 2
+    shown = capsys.readouterr().err
+    assert "inputs.npz" in shown
+    assert "numpy.savez" in shown

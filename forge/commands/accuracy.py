@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from forge.console import show_json, show_table, step
 from forge.errors import UsageError
@@ -104,16 +105,24 @@ def _inputs(
 def _read_inputs(path: Path, names: list[str]) -> Mapping[str, "np.ndarray"]:
     import numpy as np
 
+    advice = f"write it with numpy.savez(FILE, {', '.join(f'{n}=...' for n in names)})"
     if not path.is_file():
-        raise UsageError(f"there is no {path}")
-    with np.load(path, allow_pickle=False) as arrays:
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise UsageError(
-                f"{path} lacks the inputs {', '.join(missing)}",
-                advice=f"it holds {', '.join(arrays)}",
-            )
-        return {name: arrays[name] for name in names}
+        raise UsageError(f"there is no {path}", advice=advice)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays}
+    except (ValueError, TypeError, EOFError, BadZipFile):  # TypeError: one .npy array
+        raise UsageError(
+            f"{path} is not an .npz file of numbers", advice=advice
+        ) from None
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UsageError(
+            f"{path} lacks the inputs {', '.join(missing)}",
+            value=", ".join(found),
+            advice=advice,
+        )
+    return {name: found[name] for name in names}
 
 
 def _pytorch_output(model: str, inputs: Mapping[str, "np.ndarray"]) -> "np.ndarray":
