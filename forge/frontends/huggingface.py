@@ -24,6 +24,7 @@ from torch import nn
 
 from forge.errors import ModelError, UsageError
 from forge.frontends.gguf_reading import gguf_read_once
+from forge.frontends.rotary_tables import require_known_rope
 from forge.frontends.torch_export import Imported, export_program, import_program
 
 ROOT = "causal_lm"
@@ -166,6 +167,7 @@ def load_causal_lm(
     place = resolve_source(source)
     with _reading(place):
         config = _load_config(place)
+        require_known_rope(config)
         if random_weights or no_weights:
             device = "meta" if no_weights else "cpu"
             module = _build(config, dtype, device=device, seed=seed)

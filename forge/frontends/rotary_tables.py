@@ -52,18 +52,35 @@ def rotary_modules(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
+def require_known_rope(config: Any) -> None:
+    """Raise UnsupportedError for a type of scaling that transformers does not know."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    settings = getattr(config, "rope_parameters", None)
+    if not isinstance(settings, dict):
+        return
+    by_layer = [entry for entry in settings.values() if isinstance(entry, dict)]
+    for entry in (settings, *by_layer):
+        kind = entry.get("rope_type", "default")
+        if kind != "default" and kind not in ROPE_INIT_FUNCTIONS:
+            raise _unsupported(kind, "config.json, rope_parameters")
+
+
+def _unsupported(kind: object, location: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"rotary embedding of type '{kind}' is not supported",
+        limit=", ".join(FIXED_ROPE_TYPES),
+        advice="use a model or a config whose frequencies do not change while running",
+        location=location,
+    )
+
+
 def require_fixed_rope(model: nn.Module) -> None:
     """Raise UnsupportedError for a scaling that depends on the running sequence."""
     for path, module in rotary_modules(model).items():
         kind: Any = getattr(module, "rope_type", "default")
         if kind not in FIXED_ROPE_TYPES:
-            raise UnsupportedError(
-                f"rotary embedding of type '{kind}' is not supported",
-                limit=", ".join(FIXED_ROPE_TYPES),
-                advice="its frequencies change while running; use a model or a config "
-                "whose rope_type is one of these",
-                location=path,
-            )
+            raise _unsupported(kind, path)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from forge.errors import FaultsError, ModelError, UsageError
+from forge.errors import FaultsError, ModelError, UnsupportedError, UsageError
 from forge.frontends import huggingface
 from forge.frontends.huggingface import (
     find_packaged_gguf,
@@ -155,6 +155,15 @@ def test_damaged_folder(case: str, folder: Path) -> None:
         load_causal_lm(folder)
     assert caught.value.advice
     assert caught.value.location
+
+
+def test_rotary_embedding_that_nobody_knows(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    scaling = {"rope_type": "spiral", "rope_theta": 10000.0, "factor": 2.0}
+    path.write_text(json.dumps(config | {"rope_parameters": scaling}))
+    with pytest.raises(UnsupportedError, match="of type 'spiral'"):
+        load_causal_lm(folder)
 
 
 def test_wrong_and_missing_tensors_are_all_named(folder: Path) -> None:
