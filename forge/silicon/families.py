@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from forge.silicon import all_to_all, dram, multicast, noc_traces, one_core
+from forge.silicon import (
+    all_to_all,
+    dram,
+    dram_tests,
+    movement,
+    multicast,
+    noc_traces,
+    one_core,
+    others,
+)
 from forge.silicon.outcome import Family
 
 FAMILIES = (
@@ -46,4 +55,15 @@ FAMILIES = (
         dram.run,
         target="careful 2 %, random 10 % at 48 and 25 % at 12 readers",
     ),
+    Family(
+        "dram_tests",
+        "tt-metal's DRAM benchmarks, a reader beside each bank",
+        dram_tests.run,
+    ),
+    Family(
+        "data_movement",
+        "lower bounds of tt-metal's data-movement tests",
+        movement.run,
+    ),
+    Family("others", "rows that nothing above predicts", others.run),
 )

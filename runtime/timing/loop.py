@@ -13,7 +13,7 @@ from runtime.timing import events, network, sharing, tables, threads
 from runtime.timing import tables as t
 from runtime.timing.events import drop_first
 from runtime.timing.network import done, land, ready, start
-from runtime.timing.sharing import finish_flows, share
+from runtime.timing.sharing import finish_flows, next_share, share
 from runtime.timing.tables import COMPILER_OPTIONS, State
 from runtime.timing.threads import run_thread
 
@@ -49,7 +49,7 @@ def _compiled_loop() -> Callable[[State], None]:
         while True:
             following = s.heap[0, 0] if s.counters[t.HEAP] > 0 else t.NEVER
             ending = s.clock[t.CLOCK_NEXT]
-            due = max(now, s.clock[t.CLOCK_DUE])
+            due = next_share(s, now)
             if s.counters[t.CHANGED] and due < min(following, ending):
                 now = due
                 share(s, now)

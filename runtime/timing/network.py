@@ -176,6 +176,7 @@ def count_ports(s, slot, change):
 def finish(s, slot, now):
     """The last byte of a flow has left its NIU: take its load away."""
     p = s.routes[slot, t.F_PACKET]
+    s.clock[t.CLOCK_FREED] += s.amounts[slot, t.A_RATE]
     for i in range(t.F_FIRST, s.routes[slot, t.F_END]):
         s.shares[s.routes[slot, i], t.S_COUNT] -= 1
     count_ports(s, slot, -1)

@@ -37,17 +37,25 @@ def finish_flows(s, now):
 
 @inner
 def first_end(s, now):
-    """Find out which flow ends first, and how long they take on average."""
-    first, total = t.NEVER, 0.0
-    count = s.counters[t.FLOWS]
-    for slot in range(count):
+    """Find out which flow ends first."""
+    first = t.NEVER
+    for slot in range(s.counters[t.FLOWS]):
         rate = s.amounts[slot, t.A_RATE]
         if rate > 0:
-            left = max(s.amounts[slot, t.A_LEFT], 0.0) / rate
-            first = min(first, left)
-            total += left
+            first = min(first, max(s.amounts[slot, t.A_LEFT], 0.0) / rate)
     s.clock[t.CLOCK_NEXT] = now + first
-    return total / max(count, 1)
+
+
+@inner
+def next_share(s, now):
+    """When rates are shared out anew: now, if what ended freed much of them.
+
+    Among many flows the coming and going of one changes little, and those that begin
+    meanwhile catch up.
+    """
+    if s.clock[t.CLOCK_FREED] > s.clock[t.CLOCK_FREE_LIMIT]:
+        return now
+    return max(now, s.clock[t.CLOCK_DUE])
 
 
 @inner
@@ -150,17 +158,20 @@ def fill(s, touched):
 
 @inner
 def share(s, now):
-    """Give all flows new rates; those that began since the last time catch up.
-
-    The next time is not before flows have gone on by a small part of what they have
-    left: among many, the coming and going of one changes little.
-    """
+    """Give all flows new rates; those that began since the last time catch up."""
     advance(s, now)
     fill(s, gather(s))
-    for slot in range(s.counters[t.FLOWS]):
+    total, ends = 0.0, 0.0
+    count = s.counters[t.FLOWS]
+    for slot in range(count):
         row = s.amounts[slot]
+        total += row[t.A_RATE]
+        ends += row[t.A_RATE] / s.packets[s.routes[slot, t.F_PACKET], t.P_WIRE]
         if row[t.A_BEGIN] < now:
             row[t.A_LEFT] -= (now - row[t.A_BEGIN]) * row[t.A_RATE]
         row[t.A_BEGIN] = t.NEVER
-    s.clock[t.CLOCK_DUE] = now + t.PATIENCE * first_end(s, now)
+    first_end(s, now)
+    s.clock[t.CLOCK_DUE] = now + (t.PATIENCE * count / ends if count > 0 else 0.0)
+    s.clock[t.CLOCK_FREED] = 0.0
+    s.clock[t.CLOCK_FREE_LIMIT] = t.PATIENCE * total
     s.counters[t.CHANGED] = 0

@@ -82,7 +82,8 @@ F_END, F_LINKS, F_PACKET, F_FIRST = range(4)
 
 # Columns of a flow; the moments that the loop remembers.
 A_LEFT, A_RATE, A_WEIGHT, A_BEGIN, AMOUNT_COLUMNS = range(5)
-CLOCK_LAST, CLOCK_NEXT, CLOCK_DUE, CLOCK_END, NUM_CLOCKS = range(5)
+CLOCK_LAST, CLOCK_NEXT, CLOCK_DUE, CLOCK_FREED, CLOCK_FREE_LIMIT = range(5)
+CLOCK_END, NUM_CLOCKS = 5, 6
 
 ALONE = 64
 """Packets that a multicast counts for in the window of its NIU."""
@@ -91,8 +92,8 @@ NEVER = 1e300
 UNLIMITED = 1e30
 SAME_TIME = 1e-6
 """Cycles between two ends that count as one."""
-PATIENCE = 0.05
-"""Of the time that flows have left, how long rates stay as they are."""
+PATIENCE = 0.1
+"""Part of all rates that may be free, and of a packet's time, until rates change."""
 SAME_SHARE = 1.02
 
 # Reasons to wait, behind the circular buffers and the semaphores.
