@@ -382,6 +382,28 @@ def bench_silicon_command(
     run_silicon(csv, families=family or (), without=without or (), json=json)
 
 
+@bench_app.command("transfers")
+def bench_transfers_command(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A transfer list, .csv or .json: see docs/timing.md."
+        ),
+    ],
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without", metavar="EFFECT", help="Take an effect out of the model."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Time a list of NoC transfers on an idle chip."""
+    from forge.commands.bench import run_transfers
+
+    run_transfers(file, without=without or (), json=json)
+
+
 @app.command("demo")
 def demo_command(
     prompt: Annotated[

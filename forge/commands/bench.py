@@ -115,3 +115,35 @@ def _show_left_out(reports: Sequence["FamilyReport"]) -> None:
     ]
     if rows:
         show_table("left out", ("family", "rows", "why"), rows)
+
+
+def run_transfers(path: Path, *, without: Sequence[str], json: bool) -> None:
+    """Times the transfers of a file, and prints when each processor is done."""
+    with step("timing") as progress:
+        from forge.silicon.transfer_file import read_transfers
+        from runtime.costs import load_costs, without_effects
+        from runtime.timing import warm_up
+        from runtime.timing.transfer_list import time_transfers
+
+        lists = read_transfers(path)
+        costs = without_effects(load_costs(), without)
+        progress.update("compiling the event loop, once on a machine")
+        warm_up()
+        timing = time_transfers(lists, costs=costs)
+    rows = [
+        (f"{who.point.noc_x}-{who.point.noc_y}", who.name, round(end))
+        for who, end in timing.ends.items()
+    ]
+    columns = ("tile", "processor", "done at cycle")
+    if json:
+        show_json(
+            {
+                "cycles": round(timing.cycles, 1),
+                "transfers": timing.num_transfers,
+                "channel_bytes": list(timing.channel_bytes),
+                "processors": [dict(zip(columns, row, strict=True)) for row in rows],
+            }
+        )
+        return
+    title = f"{path}: {timing.cycles:,.0f} cycles, {timing.num_transfers:,} packets"
+    show_table(title, columns, rows)

@@ -77,7 +77,7 @@ def read_table(folder: Path | None, name: str, columns: Sequence[str]) -> list[R
             f"{', '.join(missing)}",
             location=f"{label}:1",
             value=", ".join(header) or "an empty file",
-            advice="use the columns that forge/silicon/data/README.md explains",
+            advice="see docs/timing.md for the columns of each file",
         )
     return [
         _row(header, values, f"{label}:{lines.line_num}") for values in lines if values
