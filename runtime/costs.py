@@ -58,7 +58,10 @@ class CostTable:
     traced_bank_read_cycles: float
     traced_read_cycles: float
     traced_other_read_cycles: float
+    traced_bank_barrier_cycles: float
     traced_barrier_cycles: float
+    traced_barrier_wake_cycles: float
+    traced_barrier_check_cycles: float
     traced_after_barrier_cycles: float
     traced_bank_start_cycles: float
     hop_cycles: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,12 @@ def _run(bench: Bench, build: Builder) -> Iterator[Outcome]:
 def _outcome(
     bench: Bench, row: Row, name: str, capture: Capture, build: Builder
 ) -> Outcome:
-    lists = build(bench.costs, capture)
-    timing = time_transfers(lists, load_chip("n150"), bench.costs)
+    costs = replace(
+        bench.costs,
+        barrier_wake_cycles=bench.costs.traced_barrier_wake_cycles,
+        barrier_check_cycles=bench.costs.traced_barrier_check_cycles,
+    )
+    timing = time_transfers(build(costs, capture), load_chip("n150"), costs)
     return Measured(name, row.number("measured_span_cycles"), timing.cycles, "cycles")
 
 
@@ -225,7 +229,10 @@ def _gap(costs: CostTable, who: Processor, before: Event | None, event: Event) -
             return costs.traced_bank_start_cycles
         return getattr(costs, f"{who.name}_start_cycles")
     if not _is_read(event):
-        return costs.traced_barrier_cycles
+        of_bank = _bank(before.target) is not None
+        return (
+            costs.traced_bank_barrier_cycles if of_bank else costs.traced_barrier_cycles
+        )
     if not _is_read(before):
         return costs.traced_after_barrier_cycles
     if _bank(event.target) is not None:
