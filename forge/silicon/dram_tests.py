@@ -2,7 +2,8 @@
 
 Each bank has a reader beside it that streams its part of a matrix of k x n elements,
 `num_blocks` blocks of it, with requests of up to 8 KiB always under way. The variants
-with a write pass every block on to other cores.
+with a write pass every block on to other cores. Interleaved weights are read by all
+cores, a tile at a time.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def _outcome(costs: CostTable, row: Row) -> Outcome:
     label = f"{row['id']} {row['test']}: {row['parameter']}"
     if row["value_kind"] == "spec_not_measured":
         return LeftOut(label, "a figure of the data sheet, not measured")
+    if "DRAM-interleaved" in row["test"]:
+        return Measured(label, row.number("value"), interleaved(costs), "GB/s")
     stream = parse(row)
     if stream is None:
         return LeftOut(label, "shapes or blocks are not stated")
@@ -116,6 +119,31 @@ def predict(costs: CostTable, stream: Stream) -> float:
         block = stream.bank_bytes // stream.num_blocks
         cycles += block / costs.initiator_bytes_per_cycle
     return stream.num_banks * stream.bank_bytes / cycles
+
+
+def interleaved(costs: CostTable) -> float:
+    """All cores read tiles of interleaved weights, with a barrier after each block."""
+    chip = load_chip("n150")
+    size, blocks, block = DataFormat.BFP8_B.tile_bytes, 8, 32
+    points = [NocPoint(x, y) for y in chip.worker_rows for x in chip.worker_columns]
+    points = points[: chip.num_cores]
+    lists = []
+    for number, point in enumerate(points):
+        operations: list[Operation] = []
+        for first in range(number, number + blocks * block, block):
+            operations += [
+                Operation(
+                    "read",
+                    bank=page % chip.num_dram_banks,
+                    num_bytes=size,
+                    cycles=costs.paged_read_issue_cycles,
+                )
+                for page in range(first, first + block)
+            ]
+            operations.append(Operation("read_barrier"))
+        lists.append(ProcessorList(Processor(point, "riscv1"), operations))
+    moved = len(points) * blocks * block * size
+    return moved / time_transfers(lists, chip, costs).cycles
 
 
 def passed_on(stream: Stream, block: int, receivers: list[NocPoint]) -> list[Operation]:

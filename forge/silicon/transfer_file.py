@@ -4,7 +4,8 @@
 |---|---|
 | `x`, `y` | the tile that issues, in NoC 0 coordinates |
 | `processor` | `riscv0` or `riscv1` |
-| `operation` | `read`, `write`, `multicast`, `read_barrier`, `write_barrier`, `delay` |
+| `operation` | `read`, `write`, `posted_write`, `atomic`, `multicast`, `read_barrier`,
+  `write_barrier`, `delay` |
 | `noc` | 0 or 1; 0 where it is left out |
 | `to_x`, `to_y` | the tile at the other end, the first corner of a multicast |
 | `end_x`, `end_y` | the last corner of a multicast |
@@ -113,11 +114,11 @@ def _check_columns(row: Row) -> None:
 
 def _operation(row: Row, chip: Chip) -> Operation:
     kind = _one_of(row, "operation", KINDS)
-    moves = kind in ("read", "write", "multicast")
+    moves = kind in ("read", "write", "posted_write", "multicast")
     bank = _below(row, "bank", chip.num_dram_banks) if row.get("bank") else None
-    if kind == "multicast" and bank is not None:
-        raise row.error("bank", "no bank: a multicast goes to worker tiles")
-    needs_tile = moves and bank is None
+    if kind in ("multicast", "atomic") and bank is not None:
+        raise row.error("bank", f"no bank: {kind}s go to worker tiles")
+    needs_tile = bank is None and (moves or kind == "atomic")
     return Operation(
         kind,
         noc=_below(row, "noc", 2) if row.get("noc") else 0,

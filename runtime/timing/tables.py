@@ -54,6 +54,7 @@ P_KIND, P_NOC, P_NODE, P_TARGET, P_WIRE, P_THREAD, P_BANK = range(7)
 P_NIU, P_NEXT, P_TREE, P_SEMAPHORE, P_VALUE, P_FLAGS, PACKET_COLUMNS = range(7, 14)
 RESPONSE, WRITTEN, CAST, INCREMENT = range(4)
 LINKED, COUNTED = 1, 2
+POSTED = 1  # of a write: nobody answers
 
 # Columns of a multicast tree node.
 N_LINK, N_CORE, N_NODE, TREE_COLUMNS = 0, 1, 2, 4

@@ -63,7 +63,10 @@ def step_buffer(s, thread, op, now):
 
 @inner
 def step_transfer(s, thread, op, now, issue):
-    """Issue transfers: `op` is code, first place, count, bytes on the wire, NoC."""
+    """Issue transfers: code, first place, count, bytes on the wire, NoC, flags.
+
+    A posted write is done for its processor when it has left.
+    """
     nodes = s.sizes.nodes
     noc, wire = op[4], op[3]
     here = s.cores[s.threads[thread, t.T_CORE], t.K_NODE]
@@ -86,7 +89,7 @@ def step_transfer(s, thread, op, now, issue):
             back += s.cost[t.L_L1_ACCESS if bank < 0 else t.L_DRAM_WRITE]
             if bank < 0:
                 back += wire * s.cost[t.L_WRITE_TAIL]
-            s.times[p] = back
+            s.times[p] = -request if op[5] & t.POSTED else back
             push(s, depart, t.READY | p << t.EVENT_BITS)
         s.packets[p, t.P_BANK] = bank
         depart += issue

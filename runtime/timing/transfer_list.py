@@ -21,6 +21,8 @@ from runtime.timing.workload import ThreadBuilder, WorkloadBuilder, run_workload
 KINDS = (
     "read",
     "write",
+    "posted_write",
+    "atomic",
     "multicast",
     "read_barrier",
     "write_barrier",
@@ -140,18 +142,22 @@ def _add_transfer(
     is_read = each.kind == "read"
     if each.bank is not None:
         place = workload.bank_place(each.bank)
-        issue = (
-            costs.bank_read_issue_cycles if is_read else costs.bank_write_issue_cycles
-        )
+        issues = costs.bank_read_issue_cycles, costs.bank_write_issue_cycles
     else:
         place = geometry.node_at(_target(each))
-        issue = costs.read_issue_cycles if is_read else costs.write_issue_cycles
+        issues = costs.read_issue_cycles, costs.write_issue_cycles
+    places = np.full(each.count, place, np.int64)
+    if each.kind == "atomic":
+        thread.atomics(places, each.noc)
+        return
+    issue = issues[0 if is_read else 1]
     thread.transfer(
         t.READ if is_read else t.WRITE,
-        np.full(each.count, place, np.int64),
+        places,
         num_bytes=each.num_bytes,
         noc=each.noc,
         issue_cycles=issue if each.cycles is None else each.cycles,
+        flags=t.POSTED if each.kind == "posted_write" else 0,
     )
 
 

@@ -46,6 +46,7 @@ class ThreadBuilder:
         num_bytes: int,
         noc: int,
         issue_cycles: float,
+        flags: int = 0,
     ) -> None:
         """Read from or write to each place, in packets of at most the largest size."""
         costs, largest = self.workload.costs, self.workload.chip.max_packet_bytes
@@ -55,7 +56,15 @@ class ThreadBuilder:
                 chosen = np.repeat(places, count) if count > 1 else places
                 first = self.workload.add_places(chosen)
                 wire = size + int(costs.header_bytes)
-                self.add(code, first, len(chosen), wire, noc, cycles=issue_cycles)
+                self.add(
+                    code, first, len(chosen), wire, noc, flags, cycles=issue_cycles
+                )
+
+    def atomics(self, places: np.ndarray, noc: int) -> None:
+        """Change a word at each place: a flit there and one back."""
+        costs, first = self.workload.costs, self.workload.add_places(places)
+        flit, issue = int(costs.header_bytes), costs.atomic_issue_cycles
+        self.add(t.WRITE, first, len(places), flit, noc, cycles=issue)
 
     def multicast(
         self,

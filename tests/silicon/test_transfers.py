@@ -56,6 +56,22 @@ def test_a_longer_way_costs_its_hops(kind):
     assert one(3, 5) - one(1, 5) == pytest.approx(10 * hop)
 
 
+def test_a_posted_write_is_not_waited_for_until_it_is_there():
+    one = Operation("write", target=ROW[0], num_bytes=8192)
+    waited, posted = (
+        cycles(replace(one, kind=kind), WRITE) for kind in ("write", "posted_write")
+    )
+    sent = (8192 + 32) / COSTS.initiator_bytes_per_cycle
+    assert posted == pytest.approx(sent + COSTS.barrier_wake_cycles)
+    assert waited > posted + 10 * COSTS.hop_cycles
+
+
+def test_an_atomic_takes_a_round_trip():
+    trip = cycles(Operation("atomic", target=ROW[0]), WRITE)
+    small = cycles(Operation("write", target=ROW[0], num_bytes=32), WRITE)
+    assert 10 * COSTS.hop_cycles < trip <= small
+
+
 def test_twice_the_channel_halves_the_time_of_a_stream():
     stream = Operation("read", bank=1, num_bytes=8192, count=256)
     wide = replace(
@@ -154,6 +170,7 @@ def test_csv_and_json_are_the_same(tmp_path: Path, capsys):
         ("1,1,riscv1,read,,,3,64,0", ["list.csv:2", "'count'", "at least 1"]),
         ("1,1,riscv1,read,,,3,6.5,1", ["list.csv:2", "a whole number"]),
         ("1,1,riscv1,read,,,3,64", ["list.csv:2", "8 values"]),
+        ("1,1,riscv1,atomic,,,3,,", ["list.csv:2", "'bank'", "worker tiles"]),
     ],
 )
 def test_a_wrong_row_is_named(line: str, hints: list[str], tmp_path: Path):
