@@ -218,7 +218,7 @@ class CircularBuffer:
         """Pages in all."""
         return self.block_pages * self.depth
 
-    @property
+    @cached_property
     def strides(self) -> tuple[int, ...]:
         """Pages between neighbours along each axis of the block."""
         return tuple(prod(self.bounds[i + 1 :]) for i in range(len(self.bounds)))

@@ -217,8 +217,8 @@ class Emulator:
             if self.numerics != "fast":
                 sheets = self._sheets_of(run)
                 _ = [s.array for s in sheets if isinstance(s, ConstantSheet)]
-        if isinstance(self.parameters, WeightsFile):
-            self.parameters.forget()
+            if isinstance(self.parameters, WeightsFile):
+                self.parameters.forget()
 
     def run(
         self, inputs: Mapping[str, np.ndarray], entry: str | None = None
@@ -256,6 +256,9 @@ class Emulator:
 
     def bound(self, run: Run) -> tuple[BoundProgram, Environment]:
         """A run's program on its buffers, and its scalars as they are now."""
+        found = self._bound.get(run)
+        if found is not None and not self.machine.programs[run.program].scalars:
+            return found[1], {}
         scalars = self.machine.scalars(run, self.integers)
         return self._bind(run, self._program(run, scalars)), scalars
 

@@ -75,6 +75,7 @@ class Expander:
             name: tensors[index] for name, index in self.parameter_index.items()
         }
         self.sites: list[Operation] = []
+        self._slots: dict[object, np.ndarray] = {}
         self.semaphores = dict(facts.semaphores)
         for name in facts.multicasts:
             self.semaphores[f"{name}.ready"] = 0
@@ -215,11 +216,8 @@ class Expander:
             raise NetlistError(
                 f"%{buffer.name} is used before it is reserved or waited for"
             )
-        shape = [walk.ranges[axis].size for axis in axes]
-        total = np.zeros(shape, np.int64)
-        for axis, base, stride, bound in zip(
-            buffer.axes, bases, buffer.strides, buffer.bounds, strict=True
-        ):
+        places = []
+        for axis, base, bound in zip(buffer.axes, bases, buffer.bounds, strict=True):
             current = walk.ranges[axis]
             offset = current.start - base
             if offset < 0 or offset + current.size > bound:
@@ -228,14 +226,12 @@ class Expander:
                     f"but {current.start} to {current.start + current.size} are used",
                     advice=f"write `{axis}.part` in its block or step with `for`",
                 )
-            if axis not in axes:
-                total += offset * stride
-                continue
-            positions = (np.arange(current.size) + offset) * stride
-            view = [1] * len(shape)
-            view[list(axes).index(axis)] = current.size
-            total += positions.reshape(view)
-        return total
+            places.append((offset, current.size))
+        shape = tuple(walk.ranges[axis].size for axis in axes)
+        key = (buffer.name, tuple(axes), shape, tuple(places))
+        if key not in self._slots:
+            self._slots[key] = _slots(buffer, axes, shape, places)
+        return self._slots[key]
 
     def rebase(self, walk: Walk, buffer: CircularBuffer) -> None:
         """A new block begins: its bases are the current starts of its axes."""
@@ -346,3 +342,24 @@ class Expander:
         if name not in self.semaphore_index:
             raise NetlistError(f"%{name} is not a semaphore of @{self.facts.name}")
         return self.semaphore_index[name]
+
+
+def _slots(
+    buffer: CircularBuffer,
+    axes: Sequence[str],
+    shape: tuple[int, ...],
+    places: Sequence[tuple[int, int]],
+) -> np.ndarray:
+    """Page offsets over `axes`, for (offset, size) in the block along each axis."""
+    total = np.zeros(shape, np.int64)
+    for axis, stride, (offset, size) in zip(
+        buffer.axes, buffer.strides, places, strict=True
+    ):
+        if axis not in axes:
+            total += offset * stride
+            continue
+        view = [1] * len(shape)
+        view[list(axes).index(axis)] = size
+        total += ((np.arange(size) + offset) * stride).reshape(view)
+    total.flags.writeable = False
+    return total

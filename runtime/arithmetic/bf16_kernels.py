@@ -25,6 +25,9 @@ BLOCK_ROWS = 6
 PANEL = 64
 """Columns of in1 at a time: four vectors of sixteen lanes."""
 
+_TURNED = 16
+"""Pairs of a row that are turned at a time: their lines stay in the nearest cache."""
+
 _LANES = 16
 _VECTORS = PANEL // _LANES
 
@@ -295,13 +298,13 @@ def multiply(in0, in1, columns, segments, out, row_step):
 def pack_turned_pairs(source, row_step, rows, pairs, packed):
     """As `pack_turned_in1`, of bf16 datums that lie in pairs already."""
     for panel in range(packed.shape[0]):
-        target = packed[panel].reshape(-1)
-        for j in range(PANEL):
-            row = panel * PANEL + j
-            if row >= rows:
-                for k in range(pairs):
-                    target[k * PANEL + j] = u32(0)
-                continue
-            words = _words(source + row * row_step, pairs)
-            for k in range(pairs):
-                target[k * PANEL + j] = words[k]
+        target = packed[panel]
+        first = panel * PANEL
+        count = min(PANEL, rows - first)
+        for start in range(0, pairs, _TURNED):
+            stop = min(start + _TURNED, pairs)
+            for j in range(count):
+                words = _words(source + (first + j) * row_step + 4 * start, _TURNED)
+                for k in range(start, stop):
+                    target[k, j] = words[k - start]
+            target[start:stop, count:] = u32(0)
