@@ -121,8 +121,8 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
 
 def _targets(low: Lowering, index: int, result: SSAValue) -> list[str]:
     """The buffers that a result is packed to: for readers, and for the next step."""
-    loop = low.schedule.loop_of(index)
-    carried = () if loop is None else loop.carried
+    region = low.schedule.around(index)
+    carried = () if region is None else region.carried
     names = [low.name(result)] if result in low.buffers else []
     return names + [low.name(c.argument) for c in carried if c.yielded is result]
 

@@ -10,6 +10,7 @@ from xdsl.ir import Attribute, SSAValue
 from backend.lowering_context import (
     COLUMN_OF_ONES,
     ONES,
+    BufferKey,
     Lowering,
     embedding_of,
     fused_product,
@@ -19,8 +20,19 @@ from backend.lowering_context import (
 from dialects import tensix, ttir
 from dialects.expr import Const, Expr, Name
 from dialects.grid import NO_AXIS, Use
-from dialects.syntax import AxesAttr, LocalAttr, MapAttr, PointAttr, WordAttr
-from passes.schedule import Operand, masks_of
+from dialects.program import Axis
+from dialects.syntax import (
+    AxesAttr,
+    LocalAttr,
+    LocalsAttr,
+    MapAttr,
+    PointAttr,
+    WordAttr,
+)
+from passes.schedule import Combine, Operand, masks_of
+
+PARTIAL = "p"
+"""Axis that counts the cores whose partial results are combined."""
 
 _MASTERS: dict[str, tuple[Expr, Expr]] = {
     "x": (Const(0), Name("y")),
@@ -46,7 +58,7 @@ def declare_buffers(low: Lowering) -> None:
 
 def _declare(
     low: Lowering,
-    key: SSAValue | str,
+    key: BufferKey,
     name: str,
     entries: Iterable[str],
     **properties: Attribute,
@@ -77,6 +89,39 @@ def _declare_carried(low: Lowering) -> None:
             low, carried.argument, name, entries, data_format=kind, depth=number(2)
         )
         low.buffers[carried.result] = low.buffers[carried.argument]
+    for combine in low.schedule.combines:
+        _declare_combine(low, combine)
+
+
+def _declare_combine(low: Lowering, combine: Combine) -> None:
+    """What is combined stays where the loop left it; others' results have slots."""
+    before = combine.loop.carried
+    for carried, old in zip(combine.carried, before, strict=True):
+        low.buffers[carried.argument] = low.buffers[old.argument]
+        low.buffers[carried.result] = low.buffers[old.argument]
+    others = low.axes[combine.loop.axis].cores - 1
+    if not others:
+        return
+    low.axes[PARTIAL] = Axis(PARTIAL, others, None, 1, 1, 1, 1)
+    sources, targets = [], []
+    for count, (other, carried) in enumerate(
+        zip(combine.others, combine.carried, strict=True)
+    ):
+        entries, kind = _whole(low, carried.axes), WordAttr(carried.data_format)
+        sources.append(f"cb_s{count}")
+        _declare(low, (other, "own"), sources[-1], entries, data_format=kind)
+        targets.append(f"cb_p{count}")
+        slots = [f"{PARTIAL}.part", *entries]
+        _declare(low, other, targets[-1], slots, data_format=kind)
+    low.gathers[combine.op] = tensix.GatherOp.create(
+        properties={
+            "sym_name": LocalAttr("partials"),
+            "sources": LocalsAttr(tuple(sources)),
+            "targets": LocalsAttr(tuple(targets)),
+            "along": WordAttr(combine.loop.axis),
+            "noc": number(1),
+        }
+    )
 
 
 def _declare_operand(low: Lowering, operand: Operand) -> None:

@@ -16,7 +16,7 @@ from dialects.expr import Binary, Const, Element, Expr, Name, add, floordiv
 from dialects.formats import TILE_EDGE
 from dialects.grid import NO_AXIS, CausalMaskOp, PositionMaskOp
 from passes.form_programs import POSITION
-from passes.schedule import Loop, masks_of
+from passes.schedule import Combine, Loop, masks_of
 
 
 def masks_in(low: Lowering, loop: Loop) -> list[Operation]:
@@ -49,6 +49,52 @@ def _limit(low: Lowering, loop: Loop) -> Expr | None:
         if isinstance(mask, PositionMaskOp):
             return add(floordiv(position_of(low, mask), TILE_EDGE), Const(1))
     return None
+
+
+def is_shared(low: Lowering, combine: Combine) -> bool:
+    """Whether several cores share the loop out."""
+    return low.axes[combine.loop.axis].cores > 1
+
+
+def first_of(combine: Combine) -> Expr:
+    """Whether a core is the one that combines."""
+    return Binary("==", Name(f"{combine.loop.axis}.index"), Const(0))
+
+
+def other_of(combine: Combine) -> Expr:
+    """Whether a core hands its results over."""
+    return Binary(">", Name(f"{combine.loop.axis}.index"), Const(0))
+
+
+def has_results(low: Lowering, combine: Combine) -> Expr:
+    """Whether a core had any block of the loop: those that nobody sees are left out."""
+    axis, limit = combine.loop.axis, _limit(low, combine.loop)
+    end = Const(low.axes[axis].extent) if limit is None else limit
+    return Binary("<", Name(f"{axis}.start"), end)
+
+
+def has_others(low: Lowering, combine: Combine) -> Expr:
+    """Whether another core had a block."""
+    return Binary(">", others_of(low, combine), Const(0))
+
+
+def others_of(low: Lowering, combine: Combine) -> Expr:
+    """How many other cores had a block."""
+    axis = low.axes[combine.loop.axis]
+    limit = _limit(low, combine.loop)
+    if limit is None:
+        return Const(axis.cores - 1)
+    blocks = Binary("ceildiv", limit, Const(axis.block))
+    return Binary("-", Binary("min", blocks, Const(axis.cores)), Const(1))
+
+
+def on_first(low: Lowering, item: object, body: Sequence[Operation]) -> list[Operation]:
+    """What stands behind the combining of a shared loop is done by its first core."""
+    for combine in low.schedule.combines:
+        behind = isinstance(item, int) and item > combine.last
+        if behind and is_shared(low, combine) and body:
+            return [build.branch(first_of(combine), list(body))]
+    return list(body)
 
 
 def guard_of(low: Lowering, mask: Operation) -> Expr | None:

@@ -41,6 +41,7 @@ def lower_program(program: ProgramOp, name: str, source: str) -> tensix.ProgramO
             *declare_scalars(low),
             *dict.fromkeys(low.buffers.values()),
             *low.multicasts.values(),
+            *low.gathers.values(),
             *(kernel for kernel in kernels if kernel.body.block.first_op),
         ]
     )

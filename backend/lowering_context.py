@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import TypeAlias
 
 from xdsl.ir import Operation, SSAValue
 
@@ -28,6 +29,10 @@ COLUMN_OF_ONES = "ones"
 """Key of the tile that sums rows when it is multiplied by."""
 
 
+BufferKey: TypeAlias = "SSAValue | str | tuple[SSAValue, str]"
+"""What a circular buffer is for: a value, a helper, a copy of a value."""
+
+
 @dataclass
 class Lowering:
     """One program being lowered. Declarations fill `buffers` and `multicasts`."""
@@ -38,8 +43,9 @@ class Lowering:
     uses: dict[SSAValue, Use]
     parameters: dict[SSAValue, str]
     capacity: int
-    buffers: dict[SSAValue | str, tensix.CircularBufferOp] = field(default_factory=dict)
+    buffers: dict[BufferKey, tensix.CircularBufferOp] = field(default_factory=dict)
     multicasts: dict[SSAValue, tensix.MulticastOp] = field(default_factory=dict)
+    gathers: dict[Operation, tensix.GatherOp] = field(default_factory=dict)
 
     @classmethod
     def of(cls, program: ProgramOp) -> Lowering:
@@ -84,11 +90,11 @@ class Lowering:
             for index in range(len(self.schedule.stages))
         )
 
-    def name(self, key: SSAValue | str) -> str:
+    def name(self, key: BufferKey) -> str:
         """The name of a circular buffer."""
         return self.buffers[key].sym_name.data
 
-    def local(self, key: SSAValue | str) -> LocalAttr:
+    def local(self, key: BufferKey) -> LocalAttr:
         """A reference to a circular buffer."""
         return LocalAttr(self.name(key))
 

@@ -6,7 +6,7 @@ from xdsl.ir import Operation, SSAValue
 
 from backend import build
 from backend.build import Body
-from backend.loops import steps_of
+from backend.loops import on_first, steps_of
 from backend.lowering_context import Lowering, embedding_of, nest
 from dialects import tensix_movement as movement
 from dialects import ttir
@@ -26,8 +26,9 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
         for item in low.schedule.items:
             if isinstance(item, Loop):
                 body.extend(steps_of(low, item, _load_step(low, item)))
-            else:
-                body.extend(_stream(low, item, low.schedule.stages[item]))
+            elif isinstance(item, int):
+                stream = _stream(low, item, low.schedule.stages[item])
+                body.extend(on_first(low, item, stream))
     return body.ops
 
 

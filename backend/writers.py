@@ -7,16 +7,29 @@ from __future__ import annotations
 
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from backend import build
 from backend.build import Body
-from backend.loops import guarded, masks_in, position_of, steps_of
+from backend.loops import (
+    first_of,
+    guarded,
+    has_others,
+    has_results,
+    is_shared,
+    masks_in,
+    on_first,
+    other_of,
+    others_of,
+    position_of,
+    steps_of,
+)
 from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
 from backend.readers import load_residents
 from dialects import tensix_movement as movement
-from dialects.expr import Const, add
+from dialects.expr import Binary, Const, add
 from dialects.grid import CausalMaskOp, PadMaskOp, PositionMaskOp, StageOp
 from dialects.syntax import ExprAttr, LocalAttr
 from passes.insert_padding import MASKED
-from passes.schedule import Loop, masks_of
+from passes.schedule import Combine, Loop, masks_of
 
 
 def writer(low: Lowering, depth: int = 0) -> list[Operation]:
@@ -34,12 +47,38 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
             if isinstance(item, Loop):
                 fills = [op for mask in masks_in(low, item) for op in _fill(low, mask)]
                 body.extend(steps_of(low, item, fills))
+            elif isinstance(item, Combine):
+                body.extend(_hand_over(low, item))
             else:
                 for mask in masks_of(low.schedule.stages[item]):
                     body.extend(_fill(low, mask))
-        for stage in low.schedule.stages:
-            body.extend(_write(low, stage))
+        for index, stage in enumerate(low.schedule.stages):
+            body.extend(on_first(low, index, _write(low, stage)))
     return body.ops
+
+
+def _hand_over(low: Lowering, combine: Combine) -> list[Operation]:
+    """Partial results to the first core, which has reserved their slots."""
+    if not is_shared(low, combine):
+        return []
+    gather = low.gathers[combine.op].sym_name
+    own = [low.name((other, "own")) for other in combine.others]
+    slots = [low.name(other) for other in combine.others]
+    give, take = Body(), Body()
+    for name in own:
+        give.wait(name)
+    give.add(movement.ContributeOp, gather=gather)
+    for name in own:
+        give.pop(name)
+    for name in slots:
+        take.reserve(name)
+    count = ExprAttr(others_of(low, combine))
+    take.add(movement.CollectOp, gather=gather, count=count)
+    for name in slots:
+        take.push(name)
+    given = Binary("and", other_of(combine), has_results(low, combine))
+    taken = Binary("and", first_of(combine), has_others(low, combine))
+    return [build.branch(given, give.ops), build.branch(taken, take.ops)]
 
 
 def _fill(low: Lowering, mask: Operation) -> list[Operation]:

@@ -56,7 +56,8 @@ def _block_faults(
     names = {
         attr.data
         for key, attr in op.properties.items()
-        if isinstance(attr, LocalAttr) and key not in ("multicast", "semaphore")
+        if isinstance(attr, LocalAttr)
+        and key not in ("multicast", "semaphore", "gather")
     }
     for name in sorted(names):
         buffer = facts.circular_buffers[name]

@@ -383,6 +383,52 @@ class LoopOp(IRDLOperation):
             )
 
 
+@irdl_op_definition
+class CombineOp(IRDLOperation):
+    """What two cores carried out of a loop, made into what one would have carried.
+
+    The region takes the values of one core, then those of another, and yields the
+    combined ones. Where the loop's axis is not spread over cores, nothing happens and
+    the results are the operands.
+    """
+
+    name = "grid.combine"
+    values = var_operand_def(TENSOR)
+    formats = prop_def(AxesAttr)
+    combined = var_result_def(TENSOR)
+    body = region_def("single_block")
+    traits = traits_def(Pure(), SingleBlockImplicitTerminator(YieldOp))
+    assembly_format = (
+        "$values `formats` $formats attr-dict-with-keyword `:` "
+        "`(` type($values) `)` `->` `(` type($combined) `)` $body"
+    )
+
+    def __init__(
+        self, values: Sequence[SSAValue], formats: Sequence[DataFormat], body: Region
+    ):
+        super().__init__(
+            operands=[values],
+            result_types=[[value.type for value in values]],
+            properties={"formats": AxesAttr(tuple(formats))},
+            regions=[body],
+        )
+
+    @property
+    def yielded(self) -> tuple[SSAValue, ...]:
+        """The combined values."""
+        last = self.body.block.last_op
+        assert isinstance(last, YieldOp)
+        return tuple(last.operands)
+
+    def verify_(self) -> None:
+        count = len(self.values)
+        if len(self.body.block.args) != 2 * count or len(self.yielded) != count:
+            raise VerifyException(
+                f"{count} values are combined, but the region has "
+                f"{len(self.body.block.args)} arguments and yields {len(self.yielded)}"
+            )
+
+
 def stored_format(value: SSAValue) -> DataFormat:
     """The format in which a tensor between programs is stored.
 
@@ -507,6 +553,7 @@ Grid = Dialect(
         ProgramOp,
         StageOp,
         LoopOp,
+        CombineOp,
         YieldOp,
         CausalMaskOp,
         DecodeAttentionOp,

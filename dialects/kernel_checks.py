@@ -22,7 +22,7 @@ from dialects.kernel_counts import (
     Counts,
     count_all,
 )
-from dialects.program import Multicast, ProgramFacts
+from dialects.program import Gather, Multicast, ProgramFacts
 from dialects.program_checks import fault
 from dialects.syntax import LocalAttr
 from dialects.tensix import KernelOp
@@ -82,13 +82,14 @@ def _number_of_buffers(counts: ProgramCounts) -> Iterator[ForgeError]:
             advice="split the program, or let stages share a buffer",
             kind=CapacityError,
         )
-    semaphores = len(facts.semaphores) + 2 * len(facts.multicasts)
+    pairs = len(facts.multicasts) + len(facts.gathers)
+    semaphores = len(facts.semaphores) + 2 * pairs
     if semaphores > facts.chip.num_semaphores:
         yield fault(
             facts.op,
             f"program @{facts.name} has too many semaphores",
             limit=facts.chip.num_semaphores,
-            value=f"{semaphores}, two of them for each multicast",
+            value=f"{semaphores}, two of them for each multicast and gather",
             advice="split the program, or multicast fewer operands",
             kind=CapacityError,
         )
@@ -247,6 +248,53 @@ def _rounds_fault(
     return None
 
 
+def _gathers(counts: ProgramCounts) -> Iterator[ForgeError]:
+    """What the first core collects is what the others along the axis contribute."""
+    facts = counts.facts
+    for gather in facts.gathers.values():
+        yield from _slots(facts, gather)
+        for core in facts.cores:
+            index = facts.axes[gather.axis].index_on(core, facts.grid.x)
+            if index:
+                continue
+            line = [
+                facts.along(gather.axis, core, place)
+                for place in range(1, facts.axes[gather.axis].cores)
+            ]
+            given = sum(
+                counts.total(other, "given", gather.name)
+                for other in line
+                if other in facts.cores
+            )
+            taken = counts.total(core, "taken", gather.name)
+            if given != taken:
+                yield fault(
+                    gather.op,
+                    f"gather %{gather.name}: core {core} collects {taken} blocks, but "
+                    f"{given} are contributed",
+                    limit="each block that is contributed is collected once",
+                    advice="make the conditions around contribute and collect agree",
+                    kind=HazardError,
+                )
+                break
+
+
+def _slots(facts: ProgramFacts, gather: Gather) -> Iterator[ForgeError]:
+    for source, target in gather.pairs:
+        block = facts.circular_buffers[source].block_pages
+        room = facts.circular_buffers[target].capacity
+        wanted = block * (facts.axes[gather.axis].cores - 1)
+        if room != wanted:
+            yield fault(
+                gather.op,
+                f"gather %{gather.name}: %{target} has not one slot for each block",
+                limit=f"{wanted} pages, {block} for each core of {gather.axis} but one",
+                value=f"{room} pages",
+                advice="give it an axis of that many slots before those of the source",
+                kind=CapacityError,
+            )
+
+
 def _masters(counts: ProgramCounts) -> Iterator[ForgeError]:
     """Sends happen on the master, receives elsewhere, masters take part."""
     blamed: set[Operation] = set()
@@ -342,6 +390,8 @@ def _signals(counts: ProgramCounts) -> Iterator[ForgeError]:
             waits.append(op)
         elif isinstance(op, movement.SendOp | movement.ReceiveOp):
             raised |= {f"{op.multicast.data}.{s}" for s in ("ready", "valid")}
+        elif isinstance(op, movement.ContributeOp | movement.CollectOp):
+            raised |= {f"{op.gather.data}.{s}" for s in ("ready", "arrived")}
     for op in waits:
         name = op.semaphore.data
         initial = facts.semaphores.get(name, 0)
@@ -361,6 +411,7 @@ _CHECKS: list[Callable[[ProgramCounts], Iterator[ForgeError]]] = [
     _balance,
     _directions,
     _multicasts,
+    _gathers,
     _masters,
     _rectangles,
     _links,

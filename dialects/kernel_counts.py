@@ -113,6 +113,8 @@ def _deciding_expressions(facts: ProgramFacts, op: Operation) -> Sequence[Expr]:
         return [] if op.to is None else [op.to.data]
     if isinstance(op, movement._PagesOp):
         return [] if op.pages is None else [op.pages.data]
+    if isinstance(op, movement.CollectOp):
+        return [op.count.data]
     return [expr for point in _points_of(facts, op) for expr in point]
 
 
@@ -137,7 +139,8 @@ class _Counter:
         self.facts = facts
         self.core = core
         self.counts = Counts()
-        self.env: dict[str, Value] = {**scalars, "x": core.x, "y": core.y}
+        places = facts.index_on(core)
+        self.env: dict[str, Value] = {**scalars, **places, "x": core.x, "y": core.y}
         self.ranges: dict[str, Range] = {}
         self._decides = deciding
         for axis, current in facts.ranges_on(core).items():
@@ -174,6 +177,11 @@ class _Counter:
                 self._pages(op, times)
             elif type(op) in TRANSFER_OPS:
                 self._transfer(op, times)
+            elif isinstance(op, movement.ContributeOp):
+                self.counts.totals["given", op.gather.data] += times
+            elif isinstance(op, movement.CollectOp):
+                count = self._evaluate(op.count.data)
+                self.counts.totals["taken", op.gather.data] += count * times
             else:
                 self._named_cores(op, times)
 

@@ -13,7 +13,7 @@ from xdsl.ir import Operation
 from dialects.allocation import page_bytes
 from dialects.chip import Chip
 from dialects.netlist_summary import NetlistSummary, ProgramSummary, instances_of
-from dialects.program import Multicast, tensor_of
+from dialects.program import Gather, Multicast, tensor_of
 from dialects.tensix import BufferOp, NetlistOp
 
 
@@ -41,6 +41,8 @@ def program_notes(
     }
     for cast in program.facts.multicasts.values():
         found[cast.op] = [_multicast_note(program, cast)]
+    for gather in program.facts.gathers.values():
+        found[gather.op] = [_gather_note(program, gather)]
     return found
 
 
@@ -115,6 +117,17 @@ def _multicast_note(program: ProgramSummary, cast: Multicast) -> str:
     return (
         f"({x},{y}) -> {corners[cast.along]}, {size} a block; "
         f"semaphores %{cast.name}.ready, %{cast.name}.valid"
+    )
+
+
+def _gather_note(program: ProgramSummary, gather: Gather) -> str:
+    facts = program.facts
+    size = (
+        f"{sum(facts.circular_buffers[s].block_pages for s, _ in gather.pairs)} tiles"
+    )
+    return (
+        f"up to {facts.axes[gather.axis].cores - 1} cores -> {gather.axis}.index 0, "
+        f"{size} from each; semaphores %{gather.name}.ready, %{gather.name}.arrived"
     )
 
 

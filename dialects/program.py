@@ -23,6 +23,7 @@ from dialects.tensix import (
     BufferOp,
     CircularBufferOp,
     ForOp,
+    GatherOp,
     IfOp,
     KernelOp,
     MulticastOp,
@@ -87,6 +88,14 @@ class Axis:
             return self.extent
         units = -(-self.extent // self.unit)
         return min(-(-units // self.cores) * self.unit, self.extent)
+
+    @property
+    def share(self) -> int:
+        """Tiles that come to the busiest core, whether in one run or dealt in turn."""
+        if not self.dealt:
+            return self.part
+        blocks = -(-self.extent // self.block)
+        return min(-(-blocks // self.cores) * self.block, self.extent)
 
     def index_on(self, core: Core, columns: int) -> int:
         """Which part of this axis a core has, from its coordinates."""
@@ -242,6 +251,17 @@ def is_block_size(size: str) -> bool:
     return size in ("", "part") or (size.isdigit() and int(size) > 0)
 
 
+@dataclass(frozen=True)
+class Gather:
+    """Blocks that the cores along an axis write to the first of them."""
+
+    name: str
+    pairs: tuple[tuple[str, str], ...]
+    axis: str
+    noc: int
+    op: GatherOp
+
+
 class ProgramFacts:
     """A program's axes, cores, circular buffers and kernels on a given chip."""
 
@@ -279,6 +299,18 @@ class ProgramFacts:
             o.sym_name.data: _read_multicast(o)
             for o in block.ops
             if isinstance(o, MulticastOp)
+        }
+
+        self.gathers = {
+            o.sym_name.data: Gather(
+                o.sym_name.data,
+                tuple(zip(o.sources.data, o.targets.data, strict=True)),
+                o.along.data,
+                o.noc.value,
+                o,
+            )
+            for o in block.ops
+            if isinstance(o, GatherOp)
         }
 
     def _check_axes(self) -> None:
@@ -386,6 +418,24 @@ class ProgramFacts:
             if core.y * columns + core.x < self.num_positions
             and all(a.range_on(core, columns).size for a in self.axes.values())
         )
+
+    def index_on(self, core: Core) -> dict[str, int]:
+        """The place of a core along each axis, as `k.index` in expressions."""
+        columns = self.grid.x
+        return {
+            f"{a.name}.index": a.index_on(core, columns) for a in self.axes.values()
+        }
+
+    def along(self, axis: str, core: Core, index: int) -> Core:
+        """The core with this place along an axis, and the core's own along others."""
+        found = self.axes[axis]
+        offset = (index - found.index_on(core, self.grid.x)) * found.stride
+        if found.over == "x":
+            return Core(core.x + offset, core.y)
+        if found.over == "y":
+            return Core(core.x, core.y + offset)
+        row, column = divmod(core.y * self.grid.x + core.x + offset, self.grid.x)
+        return Core(column, row)
 
     def ranges_on(self, core: Core) -> dict[str, Range]:
         """The parts of all axes on a core."""

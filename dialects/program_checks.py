@@ -21,6 +21,7 @@ from dialects.tensix import (
     AxisOp,
     CircularBufferOp,
     ForOp,
+    GatherOp,
     KernelOp,
     MulticastOp,
     ProgramOp,
@@ -29,7 +30,7 @@ from dialects.tensix import (
 )
 from dialects.tensix_movement import ReadScalarsOp
 
-AXIS_PROPERTIES = ("start", "size", "stop")
+AXIS_PROPERTIES = ("start", "size", "stop", "index")
 
 
 def fault(
@@ -54,6 +55,7 @@ class Names:
     scalars: dict[str, Operation] = field(default_factory=dict)
     buffers: dict[str, Operation] = field(default_factory=dict)
     multicasts: dict[str, Operation] = field(default_factory=dict)
+    gathers: dict[str, Operation] = field(default_factory=dict)
     semaphores: dict[str, Operation] = field(default_factory=dict)
     kernels: dict[str, Operation] = field(default_factory=dict)
     faults: list[ForgeError] = field(default_factory=list)
@@ -83,6 +85,7 @@ def read_names(op: ProgramOp) -> Names:
         ScalarsOp: ("scalars", names.scalars),
         CircularBufferOp: ("circular buffer", names.buffers),
         MulticastOp: ("multicast", names.multicasts),
+        GatherOp: ("gather", names.gathers),
         SemaphoreOp: ("semaphore", names.semaphores),
         KernelOp: ("kernel", names.kernels),
     }
@@ -108,6 +111,9 @@ def read_names(op: ProgramOp) -> Names:
     for cast in names.multicasts:
         for suffix in ("ready", "valid"):
             names.semaphores[f"{cast}.{suffix}"] = names.multicasts[cast]
+    for gather in names.gathers:
+        for suffix in ("ready", "arrived"):
+            names.semaphores[f"{gather}.{suffix}"] = names.gathers[gather]
     return names
 
 
@@ -122,6 +128,7 @@ def check_names(op: ProgramOp, chip: Chip) -> list[ForgeError]:
         *(f for s in names.scalars.values() for f in _scalars(names, s)),
         *(f for b in names.buffers.values() for f in _buffer(names, b)),
         *(f for m in names.multicasts.values() for f in _multicast(names, m)),
+        *(f for g in names.gathers.values() for f in _gather(names, g)),
         *(f for k in names.kernels.values() for f in _kernel(names, k)),
     ]
 
@@ -242,7 +249,8 @@ def _expression(names: Names, op: Operation, expr: Expr) -> Iterator[ForgeError]
         known = list(names.scalars)
         yield _missing(names, op, "a name of scalars", f"'{name}'", known)
     for name in sorted(expr.names() - wanted - names.in_expressions):
-        known = ["x", "y", *names.axes, "and `.start`, `.size`, `.stop` of an axis"]
+        properties = ", ".join(f"`.{name}`" for name in AXIS_PROPERTIES)
+        known = ["x", "y", *names.axes, f"and {properties} of an axis"]
         yield _missing(names, op, "an axis or a coordinate", f"'{name}'", known)
 
 
@@ -253,6 +261,16 @@ def _multicast(names: Names, op: Operation) -> Iterator[ForgeError]:
         yield _missing(names, op, "a circular buffer", str(op.buffer), known)
     for expr in op.master.data:
         yield from _expression(names, op, expr)
+
+
+def _gather(names: Names, op: Operation) -> Iterator[ForgeError]:
+    assert isinstance(op, GatherOp)
+    for name in (*op.sources.data, *op.targets.data):
+        if name not in names.buffers:
+            known = [f"%{buffer}" for buffer in names.buffers]
+            yield _missing(names, op, "a circular buffer", f"%{name}", known)
+    if op.along.data not in names.axes:
+        yield _missing(names, op, "an axis", f"'{op.along}'", names.axes)
 
 
 def _kernel(names: Names, kernel: Operation) -> Iterator[ForgeError]:
@@ -293,6 +311,7 @@ def _property(
         tables = {
             "multicast": ("a multicast", names.multicasts),
             "semaphore": ("a semaphore", names.semaphores),
+            "gather": ("a gather", names.gathers),
         }
         what, table = tables.get(name, ("a circular buffer", names.buffers))
         if attr.data not in table:

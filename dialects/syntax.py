@@ -128,6 +128,24 @@ class GlobalsAttr(SyntaxData[tuple[str, ...]]):
 
 
 @irdl_attr_definition
+class LocalsAttr(SyntaxData[tuple[str, ...]]):
+    """Names inside a program: `(%a, %b)`."""
+
+    name = "tensix.locals"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> tuple[str, ...]:
+        return tuple(
+            parser.parse_comma_separated_list(
+                parser.Delimiter.PAREN, lambda: _read_local(parser)
+            )
+        )
+
+    def write(self) -> str:
+        return "(" + ", ".join(f"%{name}" for name in self.data) + ")"
+
+
+@irdl_attr_definition
 class WordAttr(SyntaxData[str]):
     """A bare word out of a table: a format, a memory, a fidelity, a direction."""
 

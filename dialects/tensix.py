@@ -34,6 +34,7 @@ from dialects.syntax import (
     GlobalAttr,
     GlobalsAttr,
     LocalAttr,
+    LocalsAttr,
     MapAttr,
     NumberAttr,
     PointAttr,
@@ -337,6 +338,37 @@ class MulticastOp(IRDLOperation):
 
 
 @irdl_op_definition
+class GatherOp(IRDLOperation):
+    """Partial results on their way to one core: `of (%a) into (%b) along s noc 1`.
+
+    Cores that differ in their place along an axis each write their block of the first
+    buffers into a slot of their own in the second ones, on the first core of the axis.
+    A slot is a block; there is one for each core but the first. Semaphores
+    `%name.ready` (the first core has room) and `%name.arrived` (count of blocks that
+    have landed) belong to it.
+    """
+
+    name = "tensix.gather"
+    sym_name = prop_def(LocalAttr)
+    sources = prop_def(LocalsAttr)
+    targets = prop_def(LocalsAttr)
+    along = prop_def(WordAttr)
+    noc = prop_def(ExprAttr)
+    assembly_format = (
+        "$sym_name `of` $sources `into` $targets `along` $along `noc` $noc attr-dict"
+    )
+
+    def verify_(self) -> None:
+        if len(self.sources.data) != len(self.targets.data):
+            raise VerifyException(
+                f"gather {self.sym_name} has {len(self.sources.data)} sources and "
+                f"{len(self.targets.data)} targets"
+            )
+        if self.noc.value not in (0, 1):
+            raise VerifyException(f"noc {self.noc} does not exist; there are 0 and 1")
+
+
+@irdl_op_definition
 class KernelOp(IRDLOperation):
     """What one processor of every active core executes.
 
@@ -410,6 +442,7 @@ Tensix = Dialect(
         CircularBufferOp,
         SemaphoreOp,
         MulticastOp,
+        GatherOp,
         KernelOp,
         ForOp,
         IfOp,
@@ -423,6 +456,7 @@ Tensix = Dialect(
         GlobalAttr,
         GlobalsAttr,
         LocalAttr,
+        LocalsAttr,
         MapAttr,
         NumberAttr,
         ParametersAttr,

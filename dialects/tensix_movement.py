@@ -152,6 +152,34 @@ class ReceiveOp(IRDLOperation):
 
 
 @irdl_op_definition
+class ContributeOp(IRDLOperation):
+    """Any core of a gather but the first: write the blocks into this core's slot.
+
+    Stands for: wait for `ready` = 1, set it to 0, write each source block to the slot
+    of its target on the first core, wait until they are acknowledged, increment
+    `arrived` there.
+    """
+
+    name = "tensix.contribute"
+    gather = prop_def(LocalAttr)
+    assembly_format = "$gather attr-dict"
+
+
+@irdl_op_definition
+class CollectOp(IRDLOperation):
+    """The first core of a gather: let `count` cores write, and wait for their blocks.
+
+    Stands for: increment `ready` on the `count` next cores of the axis, wait for
+    `arrived` = `count`, set it to 0. The targets have been reserved.
+    """
+
+    name = "tensix.collect"
+    gather = prop_def(LocalAttr)
+    count = prop_def(ExprAttr)
+    assembly_format = "$gather `from` $count attr-dict"
+
+
+@irdl_op_definition
 class MulticastWriteOp(IRDLOperation):
     """Raw multicast of the reserved block to the same address in a rectangle.
 
@@ -275,6 +303,8 @@ OPERATIONS = [
     WriteBarrierOp,
     SendOp,
     ReceiveOp,
+    ContributeOp,
+    CollectOp,
     MulticastWriteOp,
     SemaphoreSetOp,
     SemaphoreWaitOp,

@@ -271,6 +271,25 @@ def _read_rows(view: CoreView, name: str, i: ins.ReadRows) -> list[str]:
     return [name, view.cb(i.cb), "<-", source, f"noc {i.noc}"]
 
 
+def _write_rows(view: CoreView, name: str, i: ins.WriteRows) -> list[str]:
+    target = view.tiles(i.parameter, i.tiles)
+    rows = f"row {i.row} to {i.target} of"
+    return [name, view.cb(i.cb), "->", rows, target, f"noc {i.noc}"]
+
+
+def _read_scalars(view: CoreView, name: str, i: ins.ReadScalars) -> list[str]:
+    return [name, f"%{view.program.facts.parameters[i.parameter][1]}"]
+
+
+def _core_write(view: CoreView, name: str, i: ins.CoreWrite) -> list[str]:
+    slots = f"{view.cb(i.target_cb)}[{i.first_slot}..{i.first_slot + i.pages - 1}]"
+    return ["noc_async_write_core", view.cb(i.cb), "->", slots, f"at {i.target}"]
+
+
+def _sfpu_fill(view: CoreView, name: str, i: ins.SfpuFill) -> list[str]:
+    return [name, f"{_dst(i.dst, i.count)},", f"{i.value:g}"]
+
+
 def _fill(view: CoreView, name: str, i: ins.Fill) -> list[str]:
     return [name, _slots(view, i.cb, i.slots), i.pattern, f"{i.value:g}"]
 
@@ -348,6 +367,9 @@ _WORDS: dict[type, Callable[[CoreView, str, Any], list[str]]] = {
     ins.Read: _read,
     ins.Write: _write,
     ins.ReadRows: _read_rows,
+    ins.WriteRows: _write_rows,
+    ins.ReadScalars: _read_scalars,
+    ins.CoreWrite: _core_write,
     ins.Fill: _fill,
     ins.MulticastWrite: _multicast,
     ins.SemaphoreMulticast: _semaphore_multicast,
@@ -360,6 +382,7 @@ _WORDS: dict[type, Callable[[CoreView, str, Any], list[str]]] = {
     ins.MatmulBlock: _matmul,
     ins.ReduceTiles: _reduce,
     ins.SfpuUnary: _unary,
+    ins.SfpuFill: _sfpu_fill,
     ins.SfpuBinary: _sfpu_binary,
     ins.PackTiles: _pack,
 }

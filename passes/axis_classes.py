@@ -12,7 +12,7 @@ from networkx.utils import UnionFind
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects import ttir
-from dialects.grid import NO_AXIS, LoopOp, PositionMaskOp, ProgramOp, StageOp
+from dialects.grid import NO_AXIS, CombineOp, LoopOp, PositionMaskOp, ProgramOp, StageOp
 from dialects.ttir.base import shape_of
 
 Place = tuple[SSAValue, int]
@@ -51,6 +51,10 @@ class AxisClasses:
         elif isinstance(op, LoopOp):
             self._tie_pairs(op.body.block.args, op.carried)
             self._tie_pairs(op.yielded, op.carried)
+        elif isinstance(op, CombineOp):
+            self._tie_pairs(op.body.block.args, (*op.combined, *op.combined))
+            self._tie_pairs(op.values, op.combined)
+            self._tie_pairs(op.yielded, op.combined)
         elif isinstance(op, PositionMaskOp):
             self.same((op.positions, 0), (op.result, 0))
         elif isinstance(op, ttir.EmbeddingOp):

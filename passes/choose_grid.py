@@ -44,6 +44,7 @@ _UNPACK_BYTES_PER_CYCLE = 53  # both operands [timing study 3]
 _VECTOR_TILE = 300  # a vector-unit function on a tile [2.10]
 _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
 _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
+_SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines
 _LOOP_BLOCKS = (2, 4, 8, 16)  # tiles of a step of a loop that carries values
 _L1_SHARE = 0.9
 
@@ -160,14 +161,18 @@ class _Chooser:
         self, axes: dict[str, Axis], parallel: tuple[str, ...]
     ) -> Iterator[dict[str, Axis]]:
         counts = [_counts(axes[name].extent, self.chip.num_cores) for name in parallel]
+        shared = [combine.loop.axis for combine in self.schedule.combines]
+        counts += [_shares(axes[name].extent) for name in shared]
+        names = (*parallel, *shared)
         for chosen in product(*counts):
             if not self.chip.grid.x < prod(chosen) <= self.chip.num_cores:
                 continue
             spread, stride = dict(axes), 1
-            for name, cores in reversed(list(zip(parallel, chosen, strict=True))):
+            for name, cores in reversed(list(zip(names, chosen, strict=True))):
                 if cores > 1:
+                    dealt = name in shared
                     spread[name] = replace(
-                        axes[name], over="xy", cores=cores, stride=stride
+                        axes[name], over="xy", cores=cores, stride=stride, dealt=dealt
                     )
                     stride *= cores
             yield spread
@@ -199,10 +204,12 @@ class _Chooser:
         rest += looped
         for sizes in product(*choices):
             chosen = {**blocks, **dict(zip(rest, sizes, strict=True))}
-            yield {
+            found = {
                 name: replace(axis, block=min(chosen[name], axis.part))
                 for name, axis in axes.items()
             }
+            if all(a.cores * a.block <= a.extent for a in found.values() if a.dealt):
+                yield found
 
     # -- prices --------------------------------------------------------------------
 
@@ -215,6 +222,7 @@ class _Chooser:
         )
         before = sum(self._stage_price(i, axes) for i in stages if i < first)
         compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
+        compute += self._combine_price(axes)
         held = streamed = dram_bytes = 0.0
         for operand in self.schedule.operands:
             cycles, num_bytes = self._load_price(operand, axes)
@@ -231,11 +239,22 @@ class _Chooser:
         overlap = max(compute, moving) + min(compute, moving) / steps
         return _LAUNCH + held + before + overlap
 
+    def _combine_price(self, axes: dict[str, Axis]) -> float:
+        """Cores that share a loop out hand their results to the first of them."""
+        price = 0.0
+        for combine in self.schedule.combines:
+            others = axes[combine.loop.axis].cores - 1
+            own = range(combine.first, combine.last + 1)
+            each = sum(self._stage_price(index, axes) for index in own)
+            price += (others - 1) * each
+            price += _MULTICAST_START if others else 0.0
+        return price
+
     def _steps(self, axes: dict[str, Axis]) -> int:
         """Blocks that pass by one after the other, the computing beside the reading."""
         counts = [
             ceil(
-                prod(axes[a].part for a in operand.axes)
+                prod(axes[a].share for a in operand.axes)
                 / self.schedule.block_tiles(operand, axes)
             )
             for operand in self.schedule.operands
@@ -250,8 +269,8 @@ class _Chooser:
         again = 1
         if operand.loop is not None:
             around = [a for a in self.schedule.outer if a not in operand.axes]
-            again = prod(ceil(axes[a].part / axes[a].block) for a in around)
-        tiles = again * prod(axes[a].part for a in operand.axes)
+            again = prod(ceil(axes[a].share / axes[a].block) for a in around)
+        tiles = again * prod(axes[a].share for a in operand.axes)
         size = self.tile_bytes[operand.value] * tiles
         cores = prod(a.cores for a in axes.values())
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
@@ -289,7 +308,8 @@ class _Chooser:
             place = blocks[0] // divisor
             if axis.over == "x":
                 place = place % self.chip.grid.x
-            start = (place // axis.stride) % axis.cores * axis.part
+            piece = axis.block if axis.dealt else axis.part
+            start = (place // axis.stride) % axis.cores * piece
             env[name] = start + offset
             inside &= env[name] < axis.extent
         row, column = (np.broadcast_to(e.evaluate(env), inside.shape) for e in use.map)
@@ -301,15 +321,15 @@ class _Chooser:
         cycles = 0.0
         for value in self.schedule.outputs:
             own = self.schedule.axes.real(value)
-            tiles = prod(axes[a].part for a in own)
+            tiles = prod(axes[a].share for a in own)
             blocks = ceil(tiles / prod(axes[a].block for a in own))
             cycles += tiles * _ISSUE + blocks * _BARRIER
         return cycles
 
     def _stage_price(self, index: int, axes: dict[str, Axis]) -> float:
         stage, plan = self.schedule.stages[index], self.schedule.plans[index]
-        tiles = prod(axes[a].part for a in stage.over.data)
-        results = prod(axes[a].part for a in self.schedule.axes.real(stage.results[0]))
+        tiles = prod(axes[a].share for a in stage.over.data)
+        results = prod(axes[a].share for a in self.schedule.axes.real(stage.results[0]))
         contraction = 0.0
         for op in plan.accumulators:
             if isinstance(op, ttir.MatmulOp):
@@ -340,6 +360,11 @@ def _divisors(extent: int, wide: int) -> list[int]:
     most = max(1, _STREAM_TILES // wide)
     found = [d for d in range(1, extent + 1) if extent % d == 0 and d <= most]
     return found[-3:]
+
+
+def _shares(extent: int) -> list[int]:
+    """Numbers of cores that share the blocks of a loop out."""
+    return [1, *(count for count in _SHARES if count <= extent)]
 
 
 def _loop_blocks(extent: int) -> list[int]:

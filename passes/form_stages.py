@@ -18,6 +18,7 @@ from dialects import ttir
 from dialects.formats import DataFormat
 from dialects.grid import (
     CausalMaskOp,
+    CombineOp,
     LoopOp,
     PadMaskOp,
     PositionMaskOp,
@@ -78,10 +79,10 @@ def _form_block(block: Block, axes: ValueAxes, formats: dict[SSAValue, str]) -> 
     for op in list(block.ops):
         if isinstance(op, FREE):
             continue
-        if isinstance(op, LoopOp | YieldOp):
+        if isinstance(op, LoopOp | CombineOp | YieldOp):
             _wrap(stages, op, formats)
             stages, home = [], {}
-            if isinstance(op, LoopOp):
+            if not isinstance(op, YieldOp):
                 given = zip(op.yielded, op.formats.data, strict=True)
                 _form_block(op.body.block, axes, dict(given))
             continue

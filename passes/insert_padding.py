@@ -21,7 +21,7 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import ttir
 from dialects.expr import Const
 from dialects.formats import TILE_EDGE
-from dialects.grid import NO_AXIS, LoopOp, PadMaskOp, ProgramOp, UsesAttr
+from dialects.grid import NO_AXIS, CombineOp, LoopOp, PadMaskOp, ProgramOp, UsesAttr
 from dialects.syntax import ExprAttr, NumberAttr
 from dialects.ttir.base import shape_of, tensor_type_of
 from passes.axis_classes import ValueAxes
@@ -45,7 +45,7 @@ class InsertPaddingPass(ModulePass):
                 facts.enter(program)
                 _clean_operands(program, facts)
                 for inner in list(program.body.block.ops):
-                    if not isinstance(inner, LoopOp):
+                    if not isinstance(inner, LoopOp | CombineOp):
                         _guard(facts, inner)
                 facts.infer(program)
 

@@ -18,6 +18,7 @@ from dialects import ttir
 from dialects.formats import TILE_EDGE
 from dialects.grid import (
     CausalMaskOp,
+    CombineOp,
     EachUserOp,
     LoopOp,
     PadMaskOp,
@@ -77,18 +78,22 @@ class PaddingFacts:
         """Work out the facts of a region again, from those of its arguments."""
         for op in program.body.block.ops:
             if isinstance(op, LoopOp):
-                self._infer_loop(op)
+                self._infer_carried(op, op.carried)
+            elif isinstance(op, CombineOp):
+                self._infer_carried(op, op.combined)
             elif isinstance(op, YieldOp):
                 facts = [self.of(value) for value in op.operands]
                 self._known.update(zip(program.outputs, facts, strict=True))
             else:
                 self._known[op.results[0]] = self._of_op(op)
 
-    def _infer_loop(self, loop: LoopOp) -> None:
+    def _infer_carried(
+        self, around: LoopOp | CombineOp, results: Sequence[SSAValue]
+    ) -> None:
         """Sums and peaks of numbers are numbers, whatever the blocks held."""
-        carried = (*loop.body.block.args, *loop.carried)
+        carried = (*around.body.block.args, *results)
         self._known.update(dict.fromkeys(carried, Padding(FINITE, FINITE)))
-        for op in loop.body.block.ops:
+        for op in around.body.block.ops:
             if not isinstance(op, YieldOp):
                 self._known[op.results[0]] = self._of_op(op)
 
@@ -183,8 +188,8 @@ def _is_guarded(op: Operation) -> bool:
         return isinstance(inner, ttir.AddOp) and (splat_of(inner.rhs) or 0.0) > 0.0
     if isinstance(op, ttir.ExpOp):
         return isinstance(inner, ttir.SubtractOp) and _is_maximum(inner.rhs)
-    if isinstance(op, ttir.ReciprocalOp) and isinstance(inner, LoopOp):
-        return _carries_softmax(inner, op.operands[0])
+    if isinstance(op, ttir.ReciprocalOp) and isinstance(inner, LoopOp | CombineOp):
+        return _carries_softmax(op.operands[0])
     if isinstance(op, ttir.ReciprocalOp) and isinstance(inner, ttir.SumOp):
         terms = inner.input.owner
         masked = isinstance(terms, ttir.MultiplyOp)
@@ -193,10 +198,14 @@ def _is_guarded(op: Operation) -> bool:
     return False
 
 
-def _carries_softmax(loop: LoopOp, value: SSAValue) -> bool:
+def _carries_softmax(value: SSAValue) -> bool:
     """Whether a loop's result sums exponentials of distances to the peak so far."""
-    assert isinstance(value, OpResult)
-    inner = loop.yielded[value.index].owner
+    if isinstance(value.owner, CombineOp):
+        assert isinstance(value, OpResult)
+        value = value.owner.values[value.index]
+    if not (isinstance(value.owner, LoopOp) and isinstance(value, OpResult)):
+        return False
+    inner = value.owner.yielded[value.index].owner
     return isinstance(inner, ttir.AddOp) and any(
         isinstance(part, ttir.SumOp) for part in map(_before_cast, inner.operands)
     )

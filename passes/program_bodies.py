@@ -17,6 +17,7 @@ from dialects import ttir
 from dialects.formats import TILE_EDGE, DataFormat
 from dialects.grid import (
     CausalMaskOp,
+    CombineOp,
     DecodeAttentionOp,
     EachUserOp,
     LoopOp,
@@ -187,6 +188,7 @@ def _decode_attention(body: Body, op: Operation) -> SSAValue:
         body.value(op.value, repeat=group),
         factor=op.scale.data,
         mask=lambda scores: PositionMaskOp(positions, _mask_type(op.key, scores)),
+        combines=True,
     )
 
 
@@ -215,13 +217,15 @@ def online_attention(
     *,
     factor: float,
     mask: Callable[[SSAValue], Operation] | None,
+    combines: bool = False,
 ) -> SSAValue:
     """softmax(query key^T factor + mask) value, one block of keys after another.
 
     Carried are the peak of the scores so far, the sum of their exponentials, and the
     sum of values weighted with them; both sums are scaled when the peak rises (Milakov
     and Gimelshein, Online normalizer calculation for softmax). The peak is kept in
-    bf16, so that all who subtract it subtract the same number.
+    bf16, so that all who subtract it subtract the same number. With `combines`, cores
+    may share the keys out.
     """
     model_type = element_of(query)
     product = ttir.MatmulOp(query, key, transpose_b=True)
@@ -258,10 +262,31 @@ def online_attention(
         body=Region(inside.block),
     )
     body.add(loop)
-    _, total, result = loop.carried
+    _, total, result = _combined(body, loop) if combines else loop.carried
     scale = body.add(ttir.ReciprocalOp(total))
     result = body.add(ttir.MultiplyOp(result, scale))
     return body.add(ttir.TypecastOp(result, model_type))
+
+
+def _combined(body: Body, loop: LoopOp) -> tuple[SSAValue, ...]:
+    """What several cores found of one softmax, scaled to the higher of their peaks."""
+    types = [value.type for value in loop.carried]
+    inside = _Inside(*types, *types)
+    peak, total, result, other_peak, other_total, other_result = inside.block.args
+    highest = inside.add(ttir.MaximumOp(peak, other_peak))
+    scale = inside.add(ttir.ExpOp(inside.add(ttir.SubtractOp(peak, highest))))
+    fall = inside.add(ttir.SubtractOp(other_peak, highest))
+    other_scale = inside.add(ttir.ExpOp(fall))
+    sums = []
+    for own, other in ((total, other_total), (result, other_result)):
+        own = inside.add(ttir.MultiplyOp(own, scale))
+        other = inside.add(ttir.MultiplyOp(other, other_scale))
+        sums.append(inside.add(ttir.AddOp(own, other)))
+    inside.block.add_op(YieldOp(highest, *sums))
+    formats = [DataFormat(word) for word in loop.formats.data]
+    combine = CombineOp(loop.carried, formats, Region(inside.block))
+    body.add(combine)
+    return tuple(combine.combined)
 
 
 def _update_cache(body: Body, op: Operation) -> SSAValue:

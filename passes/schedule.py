@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from dialects import ttir
 from dialects.formats import DataFormat
 from dialects.grid import (
     CausalMaskOp,
+    CombineOp,
     LoopOp,
     PadMaskOp,
     PositionMaskOp,
@@ -73,6 +74,26 @@ class Loop:
         return self.first <= stage <= self.last
 
 
+@dataclass(frozen=True, eq=False)
+class Combine:
+    """Stages that make one of what two cores carried out of a loop.
+
+    `others` are the region's arguments for the other core; `carried` those for this
+    one, and what becomes of them.
+    """
+
+    op: CombineOp
+    loop: Loop
+    first: int
+    last: int
+    carried: tuple[Carried, ...]
+    others: tuple[SSAValue, ...]
+
+    def holds(self, stage: int) -> bool:
+        """Whether a stage runs for each other core."""
+        return self.first <= stage <= self.last
+
+
 @dataclass(frozen=True)
 class Local:
     """A value that one stage leaves in L1 for later ones."""
@@ -92,6 +113,9 @@ class Schedule:
         block = program.body.block
         self.stages = [op for op in block.walk() if isinstance(op, StageOp)]
         self.loops = [self._loop(op) for op in block.ops if isinstance(op, LoopOp)]
+        self.combines = [
+            self._combine(op) for op in block.ops if isinstance(op, CombineOp)
+        ]
         self.plans: list[DstPlan] = [plan_stage(stage) for stage in self.stages]
         last = block.last_op
         assert isinstance(last, YieldOp)
@@ -109,9 +133,25 @@ class Schedule:
             if r not in self.outputs and self.is_read(r)
         ]
 
+    def _inside(self, block: Block) -> list[int]:
+        """The numbers of the stages in a region."""
+        return [self.stages.index(s) for s in block.ops if isinstance(s, StageOp)]
+
+    def _combine(self, op: CombineOp) -> Combine:
+        inside = self._inside(op.body.block)
+        (loop,) = (lp for lp in self.loops if lp.op is op.values[0].owner)
+        own = op.body.block.args[: len(op.values)]
+        carried = tuple(
+            Carried(argument, yielded, result, before.axes, before.data_format, 0.0)
+            for argument, yielded, result, before in zip(
+                own, op.yielded, op.combined, loop.carried, strict=True
+            )
+        )
+        others = tuple(op.body.block.args[len(own) :])
+        return Combine(op, loop, inside[0], inside[-1], carried, others)
+
     def _loop(self, op: LoopOp) -> Loop:
-        own = [s for s in op.body.block.ops if isinstance(s, StageOp)]
-        inside = [self.stages.index(stage) for stage in own]
+        inside = self._inside(op.body.block)
         axis = self.axes.of(op.along)[op.dim.value.data]
         carried = tuple(
             Carried(argument, yielded, result, self.axes.real(result), kind, init)
@@ -130,16 +170,26 @@ class Schedule:
         """The loop in whose steps a stage runs."""
         return next((loop for loop in self.loops if loop.holds(stage)), None)
 
+    def around(self, stage: int) -> Loop | Combine | None:
+        """The loop, or what combines its results, in which a stage runs."""
+        regions = (*self.loops, *self.combines)
+        return next((region for region in regions if region.holds(stage)), None)
+
+    def combine_of(self, loop: Loop) -> Combine | None:
+        """What combines the results of a loop."""
+        return next((c for c in self.combines if c.loop is loop), None)
+
     @property
-    def items(self) -> list[Loop | int]:
-        """Loops, and the numbers of the stages outside of them, in their order."""
-        found: list[Loop | int] = []
+    def items(self) -> list[Loop | Combine | int]:
+        """Loops, what combines their results, and the numbers of the stages outside of
+        them, in their order."""
+        found: list[Loop | Combine | int] = []
         for number in range(len(self.stages)):
-            loop = self.loop_of(number)
-            if loop is None:
+            region = self.around(number)
+            if region is None:
                 found.append(number)
-            elif loop.first == number:
-                found.append(loop)
+            elif region.first == number:
+                found.append(region)
         return found
 
     def is_read(self, value: SSAValue) -> bool:
@@ -244,6 +294,11 @@ class Schedule:
         for carried in (c for loop in self.loops for c in loop.carried):
             size = carried.data_format.tile_bytes
             total += 2 * size * prod(self._resident(axes[a]) for a in carried.axes)
+        for combine in self.combines:
+            slots = axes[combine.loop.axis].cores
+            for carried in combine.carried:
+                size = carried.data_format.tile_bytes * (slots if slots > 1 else 0)
+                total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for value in self.outputs:
             size = tile_bytes[value]
             total += 2 * size * prod(axes[a].block for a in self.axes.real(value))

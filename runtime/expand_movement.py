@@ -227,6 +227,55 @@ def _receive(expander: Expander, op: movement.ReceiveOp, site: int) -> Step:
     return run
 
 
+def _contribute(expander: Expander, op: movement.ContributeOp, site: int) -> Step:
+    facts = expander.facts
+    gather = facts.gathers[op.gather.data]
+    ready = expander.semaphore(f"{gather.name}.ready")
+    arrived = expander.semaphore(f"{gather.name}.arrived")
+
+    def run(walk: Walk) -> None:
+        index = facts.axes[gather.axis].index_on(walk.core, facts.grid.x)
+        first = facts.along(gather.axis, walk.core, 0)
+        walk.out += [
+            ins.SemaphoreWait(site, ready, 1),
+            ins.SemaphoreSet(site, ready, 0),
+        ]
+        for source, target in gather.pairs:
+            own, other = (facts.circular_buffers[name] for name in (source, target))
+            pages = own.block_pages
+            slot = (index - 1) * pages
+            walk.out.append(
+                ins.CoreWrite(
+                    site, own.index, pages, other.index, slot, first, gather.noc
+                )
+            )
+        walk.out += [
+            ins.WriteBarrier(site),
+            ins.SemaphoreInc(site, arrived, first, 1, gather.noc),
+        ]
+
+    return run
+
+
+def _collect(expander: Expander, op: movement.CollectOp, site: int) -> Step:
+    facts = expander.facts
+    gather = facts.gathers[op.gather.data]
+    ready = expander.semaphore(f"{gather.name}.ready")
+    arrived = expander.semaphore(f"{gather.name}.arrived")
+
+    def run(walk: Walk) -> None:
+        count = int(op.count.data.evaluate(walk.env))
+        for place in range(1, count + 1):
+            core = facts.along(gather.axis, walk.core, place)
+            walk.out.append(ins.SemaphoreInc(site, ready, core, 1, gather.noc))
+        walk.out += [
+            ins.SemaphoreWait(site, arrived, count),
+            ins.SemaphoreSet(site, arrived, 0),
+        ]
+
+    return run
+
+
 def _multicast_write(
     expander: Expander, op: movement.MulticastWriteOp, site: int
 ) -> Step:
@@ -320,6 +369,8 @@ MOVEMENT: dict[type, Builder] = {
     movement.FillOp: _fill,
     movement.SendOp: _send,
     movement.ReceiveOp: _receive,
+    movement.ContributeOp: _contribute,
+    movement.CollectOp: _collect,
     movement.MulticastWriteOp: _multicast_write,
     movement.SemaphoreSetOp: _semaphore(ins.SemaphoreSet),
     movement.SemaphoreWaitOp: _semaphore(ins.SemaphoreWait),

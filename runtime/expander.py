@@ -80,6 +80,9 @@ class Expander:
         for name in facts.multicasts:
             self.semaphores[f"{name}.ready"] = 0
             self.semaphores[f"{name}.valid"] = 0
+        for name in facts.gathers:
+            self.semaphores[f"{name}.ready"] = 0
+            self.semaphores[f"{name}.arrived"] = 0
         self.semaphore_index = {name: i for i, name in enumerate(self.semaphores)}
         self._rectangles: dict[tuple[Core, Core], tuple[Core, ...]] = {}
 
@@ -113,7 +116,8 @@ class Expander:
 
     def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:
         noc = None if op.noc is None else op.noc.value
-        walk = Walk(core, {**self.scalars, "x": core.x, "y": core.y}, {}, noc or 0)
+        env = {**self.scalars, **self.facts.index_on(core), "x": core.x, "y": core.y}
+        walk = Walk(core, env, {}, noc or 0)
         for axis, current in self.facts.ranges_on(core).items():
             walk.enter(axis, current)
         steps(walk)

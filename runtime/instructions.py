@@ -210,6 +210,22 @@ class MulticastWrite(Instruction):
 
 
 @dataclass(slots=True)
+class CoreWrite(Instruction):
+    """Write the block at the front of `cb` into slots of `target_cb` on another core.
+
+    The target has reserved all of its buffer; the data count as landed when a
+    semaphore that this core raises there behind them is seen.
+    """
+
+    cb: int
+    pages: int
+    target_cb: int
+    first_slot: int
+    target: Core
+    noc: int
+
+
+@dataclass(slots=True)
 class SemaphoreSet(Instruction):
     """Write a semaphore of this core."""
 

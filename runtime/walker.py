@@ -285,6 +285,25 @@ class Walker(ComputeWalk):
         waiting = receiver.in_flight.setdefault(thread.state.core, [])
         waiting.append((i.cb, position, values))
 
+    def _core_write(self, thread: Thread, i: ins.CoreWrite) -> bool:
+        values = self._front(thread, i.cb, np.arange(i.pages))
+        receiver = self.cores.get(i.target)
+        buffer = None if receiver is None else receiver.buffers[i.target_cb]
+        if buffer is None or buffer.reserved != len(buffer.pages):
+            raise self._fault(
+                thread,
+                f"%{self._name(i.target_cb)} of core {i.target} is written, which has "
+                "not reserved all of it",
+                "the first core reserves its slots before it collects",
+            )
+        assert receiver is not None
+        position = buffer.back(np.arange(i.pages) + i.first_slot)
+        buffer.pages[position] = IN_FLIGHT
+        waiting = receiver.in_flight.setdefault(thread.state.core, [])
+        waiting.append((i.target_cb, position, values))
+        thread.writes.append((i.cb, np.arange(i.pages)))
+        return True
+
     def _semaphore_multicast(self, thread: Thread, i: ins.SemaphoreMulticast) -> bool:
         for core in i.receivers:
             receiver = self.cores[core]
@@ -304,7 +323,10 @@ class Walker(ComputeWalk):
                 f"a semaphore of core {i.target} is raised, which does not take part",
                 "use a core of the program's grid",
             )
-        self.cores[i.target].semaphores[i.semaphore] += i.value
+        receiver = self.cores[i.target]
+        receiver.semaphores[i.semaphore] += i.value
+        data = receiver.in_flight.pop(thread.state.core, [])
+        receiver.landed.setdefault(i.semaphore, []).extend(data)
         return True
 
     def _semaphore_wait(self, thread: Thread, i: ins.SemaphoreWait) -> bool:
@@ -364,6 +386,7 @@ _HANDLERS: dict[type, Callable[..., bool]] = {
     ins.LendTiles: Walker._lend,
     ins.KeepTiles: Walker._keep,
     ins.MulticastWrite: Walker._multicast,
+    ins.CoreWrite: Walker._core_write,
     ins.SemaphoreSet: Walker._semaphore_set,
     ins.SemaphoreWait: Walker._semaphore_wait,
     ins.SemaphoreInc: Walker._semaphore_inc,

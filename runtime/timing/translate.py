@@ -247,6 +247,20 @@ class _Writer:
                 op.receivers, num_bytes=size, noc=op.noc, linked=op.linked
             )
 
+    def core_write(self, op: ins.CoreWrite) -> None:
+        size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
+        builder = self.translation.builder
+        place = builder.core_place(op.target)
+        self.translation.noc_bytes += size
+        issue = self.costs.write_issue_cycles
+        self.risc.transfer(
+            t.WRITE,
+            np.array([place], np.int64),
+            num_bytes=size,
+            noc=op.noc,
+            issue_cycles=issue,
+        )
+
     # -- semaphores ------------------------------------------------------------------
 
     def semaphore_set(self, op: ins.SemaphoreSet) -> None:
@@ -350,6 +364,7 @@ _TRANSLATORS: dict[type[ins.Instruction], Callable[[_Writer, Any], None]] = {
     ins.LendTiles: _Writer.in_place,
     ins.KeepTiles: _Writer.in_place,
     ins.MulticastWrite: _Writer.multicast,
+    ins.CoreWrite: _Writer.core_write,
     ins.SemaphoreSet: _Writer.semaphore_set,
     ins.SemaphoreWait: _Writer.semaphore_wait,
     ins.SemaphoreInc: _Writer.semaphore_inc,
