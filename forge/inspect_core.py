@@ -124,6 +124,9 @@ class CoreView:
         for i in self._of_core(self.core, ins.MulticastWrite):
             name = self.launch.circular_buffers[i.cb].name
             seen.add(f"{_rectangle(i)}: pages of %{name}, multicast on noc {i.noc}")
+        for i in self._of_core(self.core, ins.CoreWrite):
+            name = self.launch.circular_buffers[i.target_cb].name
+            seen.add(f"{i.target}: {i.pages} pages of %{name}, written on noc {i.noc}")
         for i in self._of_core(self.core, ins.SemaphoreInc):
             seen.add(f"{i.target}: {self._semaphore(i.semaphore)} + {i.value}")
         yield from sorted(seen)
@@ -131,10 +134,10 @@ class CoreView:
     def _hears(self) -> Iterator[str]:
         seen: set[str] = set()
         for i in self._of_core(self.core, ins.SemaphoreInc):
-            cast = self.launch.semaphore_names[i.semaphore].partition(".")
-            if cast[2] == "ready":
-                buffer = self.program.facts.multicasts[cast[0]].buffer
-                seen.add(f"{i.target}: pages of %{buffer} by multicast %{cast[0]}")
+            name, _, signal = self.launch.semaphore_names[i.semaphore].partition(".")
+            cast = self.program.facts.multicasts.get(name)
+            if signal == "ready" and cast is not None:
+                seen.add(f"{i.target}: pages of %{cast.buffer} by multicast %{name}")
         for i in self._of_core(self.core, ins.MulticastWrite):
             seen |= {f"{core}: that it has room" for core in i.receivers}
         for core in self.launch.streams:
@@ -147,6 +150,10 @@ class CoreView:
             if self.core in i.receivers:
                 name = self.launch.circular_buffers[i.cb].name
                 yield f"{core}: pages of %{name} by multicast"
+        for i in self._of_core(core, ins.CoreWrite):
+            if i.target == self.core:
+                name = self.launch.circular_buffers[i.target_cb].name
+                yield f"{core}: pages of %{name}"
         for i in self._of_core(core, ins.SemaphoreInc):
             if i.target == self.core:
                 yield f"{core}: {self._semaphore(i.semaphore)} + {i.value}"

@@ -38,6 +38,66 @@ def test_sound_netlists_have_no_faults(name: str) -> None:
 
 # name of the netlist, (old, new), what the fault says, text of its line
 FAULTS = {
+    "a partial too few is collected": (
+        "partials",
+        ("from 2", "from 1"),
+        "collects 1 blocks, but 2 are contributed",
+        "gather %partials",
+    ),
+    "slots for fewer partials": (
+        "partials",
+        ("%slots [p.part, m, n]", "%slots [m, n]"),
+        "has not one slot for each block",
+        "gather %partials",
+    ),
+    "gather along no axis": (
+        "partials",
+        ("along k", "along q"),
+        "'q' is not an axis of @split_k",
+        "gather %partials",
+    ),
+    "gather of no buffer": (
+        "partials",
+        ("of (%own)", "of (%mine)"),
+        "%mine is not a circular buffer of @split_k",
+        "gather %partials",
+    ),
+    "no such gather": (
+        "partials",
+        ("contribute %partials", "contribute %parts"),
+        "%parts is not a gather of @split_k",
+        "contribute",
+    ),
+    "scalars that nobody read": (
+        "update_rows",
+        ("      read_scalars pos\n", ""),
+        "'pos' is used before this kernel of @update has read it",
+        "noc_async_write_rows",
+    ),
+    "unknown scalars": (
+        "update_rows",
+        ("to pos[u]", "to place[u]"),
+        "'place' is not a name of scalars of @update",
+        "noc_async_write_rows",
+    ),
+    "scalars of no parameter": (
+        "update_rows",
+        ("pos of %positions", "pos of %places"),
+        "%places is not a parameter of @update",
+        "scalars pos",
+    ),
+    "scalars that the host does not write": (
+        "update_rows",
+        ("@positions dram int32 1x3 role input", "@positions dram int32 1x3"),
+        "but is no integer input",
+        "run @update",
+    ),
+    "rows of a block float": (
+        "update_rows",
+        ("@cache dram bf16", "@cache dram bfp8_b"),
+        "whose exponents lie elsewhere",
+        "noc_async_write_rows",
+    ),
     "unknown chip": (
         "matmul_grid",
         ('"n150"', '"n999"'),

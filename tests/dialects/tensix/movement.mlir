@@ -7,6 +7,7 @@ tensix.netlist @movement version 1 chip "n150" {
     cb %a [m] of %x[m, 0]
     semaphore %s initial 1
     multicast %row of %a along y from (x, 0) noc 1
+    gather %parts of (%a) into (%a) along u noc 1
     kernel reader on riscv0 noc 1 {
       cb_reserve_back %a
       cb_reserve_back %a, m.size * 2
@@ -27,6 +28,8 @@ tensix.netlist @movement version 1 chip "n150" {
       noc_async_write_rows %a row u to pos[u]
       noc_async_write_rows %a row 0 to pos[u + 1] mod 32 + 1 noc 0
       noc_async_write_barrier
+      contribute %parts
+      collect %parts from min(pos[0], 3) - 1
       send %row
       receive %row
       noc_async_write_multicast %a from (0, y) to (7, y)
