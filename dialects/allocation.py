@@ -50,11 +50,11 @@ def circular_buffer_bytes(
 ) -> dict[str, int]:
     """Bytes of each circular buffer, with tensors bound to the parameters by name.
 
-    One that lies over a shard takes none of its own.
+    One that lies over a shard or shares its place takes none of its own.
     """
     return {
         name: 0
-        if buffer.over
+        if buffer.over or buffer.shares is not None
         else buffer.capacity * facts.format_of(buffer, dict(tensors)).tile_bytes
         for name, buffer in facts.circular_buffers.items()
     }
@@ -74,6 +74,9 @@ def allocate_circular_buffers(
     for name, num_bytes in circular_buffer_bytes(facts, tensors).items():
         places[name] = (address, num_bytes)
         address += chip.aligned(num_bytes)
+    for name, buffer in facts.circular_buffers.items():
+        if buffer.shares is not None:
+            places[name] = places[buffer.shares]
     return places
 
 

@@ -49,6 +49,7 @@ def check_maps(
         names = dict(zip(tensors, run.buffers.data, strict=True))
         yield from _integer_arithmetic(own, tensors)
         for buffer in own.circular_buffers.values():
+            yield from _sharing(own, buffer, tensors)
             if buffer.operand is None:
                 continue
             bound = names[buffer.operand]
@@ -57,6 +58,27 @@ def check_maps(
             yield from _row_writes(own, buffer, bound, tensor)
             if not _is_guarded(own, buffer):
                 yield from _reach(own, buffer, bound, tensor, run)
+
+
+def _sharing(
+    facts: ProgramFacts, buffer: CircularBuffer, tensors: Mapping[str, Tensor]
+) -> Iterator[ForgeError]:
+    """Two buffers at one place have equally many pages of one size."""
+    if buffer.shares is None:
+        return
+    other = facts.circular_buffers[buffer.shares]
+    sizes = [
+        f"{b.capacity} pages of {facts.format_of(b, dict(tensors)).value}"
+        for b in (buffer, other)
+    ]
+    if sizes[0] != sizes[1] or other.shares is not None:
+        yield fault(
+            buffer.op,
+            f"%{buffer.name} cannot lie at the place of %{other.name}",
+            limit=f"{sizes[1]}, and a place of its own",
+            value=sizes[0],
+            advice="make block, depth and format of the two equal",
+        )
 
 
 def _layout(

@@ -215,6 +215,7 @@ class CircularBuffer:
     operand: str | None
     map: tuple[str | Expr, ...]
     over: bool
+    shares: str | None
     op: CircularBufferOp
 
     @property
@@ -339,6 +340,7 @@ class ProgramFacts:
             operand=None if operand is None else operand.data,
             map=() if index_map is None else index_map.data,
             over=over,
+            shares=None if op.shares is None else op.shares.data,
             op=op,
         )
 

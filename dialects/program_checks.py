@@ -210,6 +210,9 @@ def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
         axis, _, size = entry.partition(".")
         if axis not in names.axes or not is_block_size(size):
             yield _missing(names, op, "an axis", f"'{entry}'", names.axes)
+    if op.shares is not None and op.shares.data not in names.buffers:
+        known = [f"%{name}" for name in names.buffers]
+        yield _missing(names, op, "a circular buffer", str(op.shares), known)
     for operand in (op.operand, op.shard):
         if operand is not None and operand.data not in names.parameters:
             known = [f"%{name}" for name in names.parameters]

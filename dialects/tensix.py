@@ -262,8 +262,10 @@ class CircularBufferOp(IRDLOperation):
     `of %x[m, k]` fills or drains it from an operand through an index map and takes
     its format; a local one states its format. `over %x[m, k]` lies over the operand's
     shard on this core: a push lends the tiles of an `in` operand to the consumer, a
-    pop leaves the tiles of an `out` operand in the shard, and nothing is moved. A page
-    is a tile, or with `rows` one row of elements.
+    pop leaves the tiles of an `out` operand in the shard, and nothing is moved.
+    `shares %b` lies at the address of another buffer of equal pages: one of the two
+    may hold something in a page at a time. A page is a tile, or with `rows` one row of
+    elements.
     """
 
     name = "tensix.cb"
@@ -276,10 +278,11 @@ class CircularBufferOp(IRDLOperation):
     shard = opt_prop_def(LocalAttr)
     shard_map = opt_prop_def(MapAttr)
     depth = opt_prop_def(ExprAttr)
+    shares = opt_prop_def(LocalAttr)
     assembly_format = (
         "$sym_name $block (`format` $data_format^)? (`rows` $rows^)? "
         "(`of` $operand^ $map)? (`over` $shard^ $shard_map)? (`depth` $depth^)? "
-        "attr-dict"
+        "(`shares` $shares^)? attr-dict"
     )
 
     def verify_(self) -> None:

@@ -33,6 +33,7 @@ class CostTable:
     """All constants by name; units and sources stand in `costs.toml`."""
 
     op_to_op_gap_cycles: float
+    sustained_clock_ghz: float
     riscv0_start_cycles: float
     riscv1_start_cycles: float
     riscv1_begin_cycles: float
@@ -44,6 +45,7 @@ class CostTable:
     bank_write_issue_cycles: float
     paged_read_issue_cycles: float
     paged_write_issue_cycles: float
+    block_row_issue_cycles: float
     multicast_issue_cycles: float
     atomic_issue_cycles: float
     l1_load_cycles: float
@@ -82,6 +84,7 @@ class CostTable:
     multicast_reserve_cycles: float
     multicast_reserve_cycles_per_hop: float
     multicast_linked_cycles: float
+    multicast_busy_factor: float
     loopback_reserve_cycles: float
     loopback_reserve_cycles_per_hop: float
     loopback_linked_cycles_per_core: float
@@ -91,10 +94,11 @@ class CostTable:
     dram_read_cycles: float
     dram_write_cycles: float
     matmul_phase_cycles: float
-    matmul_tile_cycles: float
-    matmul_output_cycles: float
+    matmul_switch_cycles: float
+    matmul_block_cycles: float
     unpack_bytes_per_cycle: float
-    stationary_reload: float
+    unpack_busy_srca_bytes_per_cycle: float
+    unpack_call_cycles: float
     pack_bytes_per_cycle: float
     l1_accumulate_factor: float
     eltwise_tile_cycles: float
@@ -143,7 +147,11 @@ def load_costs() -> CostTable:
 EFFECTS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "contention": {"link_bytes_per_cycle": UNLIMITED},
-        "unpack": {"unpack_bytes_per_cycle": UNLIMITED},
+        "unpack": {
+            "unpack_bytes_per_cycle": UNLIMITED,
+            "unpack_busy_srca_bytes_per_cycle": UNLIMITED,
+            "unpack_call_cycles": 0.0,
+        },
         "dispatch": {"op_to_op_gap_cycles": 0.0},
     }
 )

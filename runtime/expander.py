@@ -112,6 +112,11 @@ class Expander:
             buffer.block_pages,
             data_format,
             data_format.tile_bytes,
+            tuple(
+                other.index
+                for other in self.facts.circular_buffers.values()
+                if other.shares == buffer.name or buffer.shares == other.name
+            ),
         )
 
     def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:

@@ -15,13 +15,17 @@ from runtime.instructions import Instruction
 
 @dataclass(frozen=True, slots=True)
 class CircularBufferFacts:
-    """What the engines know of a circular buffer, equal on all cores."""
+    """What the engines know of a circular buffer, equal on all cores.
+
+    `partners` are the numbers of those at the same place.
+    """
 
     name: str
     capacity_pages: int
     block_pages: int
     data_format: DataFormat
     page_bytes: int
+    partners: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

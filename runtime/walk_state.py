@@ -133,8 +133,24 @@ class WalkState:
                 "reserve the block before writing it",
             )
         position = buffer.back(slots)
+        for partner in self.launch.circular_buffers[cb].partners:
+            self._overwrite(thread, cb, partner, position)
         buffer.pages[position] = values
         return position
+
+    def _overwrite(
+        self, thread: Thread, cb: int, partner: int, position: np.ndarray
+    ) -> None:
+        """Pages of a buffer at the same place are gone; they must have been popped."""
+        other = thread.state.buffers[partner]
+        if (other.pages[position] != EMPTY).any():
+            raise self._fault(
+                thread,
+                f"%{self._name(cb)} overwrites pages of %{self._name(partner)}, which "
+                "lies at the same place and still holds them",
+                "pop them first, or give the buffer a place of its own",
+            )
+        other.left[position] = EMPTY
 
     def _front(self, thread: Thread, cb: int, slots: np.ndarray) -> np.ndarray:
         buffer = thread.state.buffers[cb]

@@ -6,6 +6,7 @@ from forge.silicon import (
     all_to_all,
     dram,
     dram_tests,
+    gemm,
     movement,
     multicast,
     noc_traces,
@@ -64,6 +65,29 @@ FAMILIES = (
         "data_movement",
         "lower bounds of tt-metal's data-movement tests",
         movement.run,
+    ),
+    Family(
+        "gemm_tuned",
+        "the vendor's matmuls on 64 cores, tuned by hand",
+        gemm.run_tuned,
+        target="median <= 4 %, p90 <= 11 %",
+    ),
+    Family(
+        "gemm_out_of_box",
+        "the vendor's matmuls on 64 cores as the library cuts them",
+        gemm.run_out_of_box,
+        target="median <= 5 %, p90 <= 14 %",
+    ),
+    Family(
+        "gemm_one_core",
+        "the vendor's matmuls on one core, operands in L1",
+        gemm.run_one_core,
+        target="<= 4 %",
+    ),
+    Family(
+        "gemm_traced",
+        "host time of the vendor's traced matmuls: launch, gap and clock",
+        gemm.run_traced,
     ),
     Family("others", "rows that nothing above predicts", others.run),
 )

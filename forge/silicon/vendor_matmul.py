@@ -161,10 +161,12 @@ def _circular_buffers(matmul: Matmul) -> Iterator[str]:
     yield f"cb %in1 [k, n] {how} %in1[{k}, n]{depth}"
     subblock = f"[m.{cut.subblock[0]}, n.{cut.subblock[1]}]"
     how = "over" if alone or matmul.out_sharded else "of"
+    depth = f"depth {cut.num_subblocks}"
+    yield f"cb %out {subblock} {how} %out[m, n] {depth}"
     if matmul.k_blocks > 1:
-        partials = matmul.partials_format.value
-        yield f"cb %partials {subblock} format {partials} depth {cut.num_subblocks}"
-    yield f"cb %out {subblock} {how} %out[m, n] depth {cut.num_subblocks}"
+        shares = matmul.partials_format is matmul.data_format
+        own = f"cb %partials {subblock} format {matmul.partials_format.value} {depth}"
+        yield f"{own} shares %out" if shares else own
 
 
 def _exchange(matmul: Matmul) -> Iterator[str]:
@@ -332,11 +334,12 @@ def _compute(matmul: Matmul) -> Iterator[str]:
     yield "tile_regs_commit"
     yield from _pack(matmul)
     yield from ("}", "}")
-    if matmul.adds_in_l1 and matmul.k_blocks > 2:
+    if matmul.adds_in_l1:
+        pages = cut.block[0] * cut.block[1]
         yield f"if k.start < {(matmul.k_blocks - 2) * cut.k_block} {{"
-        yield from loops
-        yield from ("cb_wait_front %partials", "cb_pop_front %partials")
-        yield from ("}", "}", "}")
+        yield f"cb_wait_front %partials, {pages}"
+        yield f"cb_pop_front %partials, {pages}"
+        yield "}"
     yield from ("cb_pop_front %in0", "cb_pop_front %in1")
     yield from ("}", "}", "}", "}")
 

@@ -29,33 +29,43 @@ class SourceWork:
 
 
 class ComputeCosts:
-    """Costs of compute instructions, given formats and fidelity of a program."""
+    """Costs of compute instructions, given formats and fidelity of a program.
+
+    `busy_l1`: the NoC writes to L1 meanwhile, which slows the unpacker of SrcA.
+    """
 
     def __init__(
-        self, costs: CostTable, buffers: Sequence[CircularBufferFacts], phases: int
+        self,
+        costs: CostTable,
+        buffers: Sequence[CircularBufferFacts],
+        phases: int,
+        *,
+        busy_l1: bool = True,
     ):
         self.costs = costs
         self.phases = phases
-        self._unpack = [
-            _mantissa_bytes(b.data_format) / costs.unpack_bytes_per_cycle
-            for b in buffers
-        ]
+        srca = costs.unpack_bytes_per_cycle
+        if busy_l1:
+            srca = costs.unpack_busy_srca_bytes_per_cycle
+        sizes = [_mantissa_bytes(b.data_format) for b in buffers]
+        self._srca = [size / srca for size in sizes]
+        self._srcb = [size / costs.unpack_bytes_per_cycle for size in sizes]
         self._pack = [
             b.data_format.tile_bytes / costs.pack_bytes_per_cycle for b in buffers
         ]
 
     def copy(self, op: ins.CopyTiles) -> SourceWork:
         """Datacopy: one operand through SrcA."""
-        return self._tiles(op.slots.size, self._unpack[op.cb], self._element_wise(1))
+        return self._tiles(op.slots.size, self._srca[op.cb], self._element_wise(1))
 
     def tilize(self, op: ins.TilizeBlock) -> SourceWork:
         """Datacopy of rows that do not lie together."""
-        unpack = self._unpack[op.cb] + self.costs.tilize_tile_cycles
+        unpack = self._srca[op.cb] + self.costs.tilize_tile_cycles
         return self._tiles(op.slots.size, unpack, self._element_wise(1))
 
     def binary(self, op: ins.BinaryTiles) -> SourceWork:
         """Element-wise on the matrix unit; products take every phase."""
-        unpack = self._unpack[op.lhs_cb] + self._unpack[op.rhs_cb]
+        unpack = self._srca[op.lhs_cb] + self._srcb[op.rhs_cb]
         math = self._element_wise(self.phases if op.kind == "mul" else 1)
         return self._tiles(op.lhs_slots.size, unpack, math)
 
@@ -67,30 +77,29 @@ class ComputeCosts:
         )
         if op.kind == "sum":
             math += costs.reduce_phase_cycles * (self.phases - 1)
-        unpack = self._unpack[op.cb] + self._unpack[op.scaler_cb]
+        unpack = self._srca[op.cb] + self._srcb[op.scaler_cb]
         return self._tiles(op.slots.size, unpack, math)
 
     def matmul(self, op: ins.MatmulBlock) -> SourceWork:
-        """Block of rows x columns over k: one operand stays while the other streams."""
+        """Block of rows x columns over k: one operand stays while the other streams.
+
+        in0 goes to SrcB, in1 to SrcA. A call covers one step of k, or one tile where
+        nothing stays; its processor needs some cycles to issue it.
+        """
         costs = self.costs
         (rows, depth), columns = op.lhs_slots.shape, op.rhs_slots.shape[1]
         tiles = rows * columns
-        math = tiles * (
-            costs.matmul_phase_cycles * self.phases + costs.matmul_tile_cycles
-        )
-        lhs, rhs = self._unpack[op.lhs_cb], self._unpack[op.rhs_cb]
-        streamed, kept = (rhs, lhs) if columns >= rows else (lhs, rhs)
-        if not op.keeps_tiles:
-            reloads = float(tiles)
-        elif rows == 1 or columns == 1:
-            reloads = 1.0
-        else:
-            reloads = costs.stationary_reload * min(rows, columns)
-        unpack = tiles * streamed + reloads * kept
-        overhead = costs.matmul_output_cycles * tiles
+        in0, in1 = self._srcb[op.lhs_cb], self._srca[op.rhs_cb]
+        switches = min(rows, columns) if op.keeps_tiles else tiles
+        kept, streamed = (in0, in1) if columns >= rows else (in1, in0)
+        unpack = switches * kept + tiles * streamed
+        calls = 1 if op.keeps_tiles else tiles
+        unpack = max(unpack, calls * costs.unpack_call_cycles)
+        math = tiles * costs.matmul_phase_cycles * self.phases
+        math += switches * costs.matmul_switch_cycles
         return SourceWork(
-            depth * unpack + overhead,
-            depth * math + overhead,
+            depth * unpack + costs.matmul_block_cycles,
+            depth * math + costs.matmul_block_cycles,
             max(1, depth * tiles),
             depth * tiles * 16.0 * self.phases,
         )

@@ -92,6 +92,8 @@ def start(s, p, now):
     s.amounts[slot, t.A_RATE] = 0.0
     s.amounts[slot, t.A_BEGIN] = now
     if packet[t.P_KIND] == t.CAST:
+        if packet[t.P_FLAGS] & t.BUSY:
+            s.amounts[slot, t.A_LEFT] *= s.cost[t.L_BUSY_CAST]
         load_tree(s, slot, p)
     else:
         load_route(s, slot, p)

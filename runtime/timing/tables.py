@@ -53,7 +53,7 @@ K_NODE, K_FIRST, K_STOP, K_DST_FREE, K_DST_READY, K_WORDS = range(6)
 P_KIND, P_NOC, P_NODE, P_TARGET, P_WIRE, P_THREAD, P_BANK = range(7)
 P_NIU, P_NEXT, P_TREE, P_SEMAPHORE, P_VALUE, P_FLAGS, PACKET_COLUMNS = range(7, 14)
 RESPONSE, WRITTEN, CAST, INCREMENT = range(4)
-LINKED, COUNTED = 1, 2
+LINKED, COUNTED, BUSY = 1, 2, 4
 POSTED = 1  # of a write: nobody answers
 
 # Columns of a multicast tree node.
@@ -126,8 +126,9 @@ LIVE, VERSION, FLOWS, CHANGED, NUM_COUNTERS = range(5, 10)
     L_TWO_PORTS,
     L_BLOCKED_WRITES,
     L_THREE_PORTS,
+    L_BUSY_CAST,
     NUM_LATENCIES,
-) = range(22)
+) = range(23)
 
 
 class Sizes(NamedTuple):

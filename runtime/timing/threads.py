@@ -114,7 +114,9 @@ def step_multicast(s, thread, op, now, issue):
     flags = 0 if flag else op[3]
     initiator = 2 * nodes + noc * nodes + here
     rate = 1.0 / s.resources[t.NIUS * nodes + initiator, t.R_RATE]
-    between = s.trees[tree, t.N_LINKED if flags & t.LINKED else t.N_RESERVE]
+    if flags & t.BUSY:
+        rate *= s.cost[t.L_BUSY_CAST]
+    between = s.trees[tree, t.N_RESERVE]
     while size > 0:
         part = min(size, largest)
         size -= part
@@ -129,6 +131,8 @@ def step_multicast(s, thread, op, now, issue):
         push(s, now, t.READY | p << t.EVENT_BITS)
         if size > 0:
             now += between + wire * rate
+        if flags & t.LINKED:
+            between = s.trees[tree, t.N_LINKED]
     return now + issue
 
 

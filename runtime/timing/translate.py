@@ -57,7 +57,20 @@ class Translation:
             dst_banks=1 if facts.full_sync else 2,
         )
         phases = Fidelity(facts.fidelity).phases
-        self.compute = ComputeCosts(costs, launch.circular_buffers, phases)
+        busy = any(
+            isinstance(i, ins.Read | ins.ReadRows | ins.MulticastWrite)
+            for streams in launch.streams.values()
+            for stream in streams
+            for i in stream.instructions
+        )
+        self.compute = ComputeCosts(
+            costs, launch.circular_buffers, phases, busy_l1=busy
+        )
+        self.computes = any(
+            stream.processor == "trisc" and bool(stream.instructions)
+            for streams in launch.streams.values()
+            for stream in streams
+        )
         self._owners = np.array(self.builder.geometry.worker_nodes, np.int64)
         for core, streams in launch.streams.items():
             for stream in streams:
@@ -145,6 +158,8 @@ class _Writer:
         if tensor.shards is not None:
             self._transfer_runs(op, code, direction, size, places)
             return
+        further_rows = int((np.diff(op.tiles) != 1).sum())
+        issue += self.costs.block_row_issue_cycles * further_rows / len(places)
         self.risc.transfer(code, places, num_bytes=size, noc=op.noc, issue_cycles=issue)
 
     def _transfer_runs(
@@ -244,7 +259,11 @@ class _Writer:
         if op.receivers:
             self.translation.noc_bytes += size
             self.risc.multicast(
-                op.receivers, num_bytes=size, noc=op.noc, linked=op.linked
+                op.receivers,
+                num_bytes=size,
+                noc=op.noc,
+                linked=op.linked,
+                busy=self.translation.computes,
             )
 
     def core_write(self, op: ins.CoreWrite) -> None:

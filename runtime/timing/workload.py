@@ -74,10 +74,15 @@ class ThreadBuilder:
         noc: int,
         linked: bool,
         counted: bool = False,
+        busy: bool = False,
     ) -> None:
-        """Multicast; `counted` ones are waited for by a write barrier."""
+        """Multicast; `counted` ones are waited for by a write barrier.
+
+        `busy`: the receivers compute meanwhile, which slows the writes to their L1.
+        """
         tree = self.workload.tree(noc, self.core, tuple(receivers))
         flags = (t.LINKED if linked else 0) | (t.COUNTED if counted else 0)
+        flags |= t.BUSY if busy else 0
         largest = self.workload.chip.max_packet_bytes
         issue = self.workload.costs.multicast_issue_cycles
         self.add(t.MULTICAST, tree, num_bytes, flags, largest, cycles=issue)
@@ -347,6 +352,7 @@ _LATENCIES = {
     t.L_BARRIER_WAKE: "barrier_wake_cycles",
     t.L_ATOMIC: "atomic_cycles",
     t.L_BLOCKED_WRITES: "blocked_write_factor",
+    t.L_BUSY_CAST: "multicast_busy_factor",
     t.L_DST: "dst_handshake_cycles",
 }
 

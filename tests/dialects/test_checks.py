@@ -134,6 +134,18 @@ FAULTS = {
         "buffer @a is declared twice",
         "buffer @a dram bf16 32x128",
     ),
+    "place of an unknown buffer": (
+        "vendor_one_core",
+        ("shares %out", "shares %outt"),
+        "%outt is not a circular buffer",
+        "cb %partials",
+    ),
+    "place of a buffer of another size": (
+        "vendor_one_core",
+        ("depth 4 shares", "depth 2 shares"),
+        "%partials cannot lie at the place of %out",
+        "cb %partials",
+    ),
     "over a buffer without shards": (
         "vendor_one_core",
         (" shards 1x1", ""),

@@ -9,8 +9,8 @@ tensix.netlist @vendor_matmul version 1 chip "n150" {
     axis k 8 block 2
     cb %in0 [m, k] over %in0 [m, k mod 2]
     cb %in1 [k, n] over %in1 [k mod 2, n]
-    cb %partials [m.2, n.2] format bf16 depth 4
     cb %out [m.2, n.2] over %out [m, n] depth 4
+    cb %partials [m.2, n.2] format bf16 depth 4 shares %out
     kernel in0 on riscv1 noc 1 {
       for m {
         for n {
@@ -77,12 +77,8 @@ tensix.netlist @vendor_matmul version 1 chip "n150" {
               }
             }
             if k.start < 4 {
-              for m by 2 {
-                for n by 2 {
-                  cb_wait_front %partials
-                  cb_pop_front %partials
-                }
-              }
+              cb_wait_front %partials, 16
+              cb_pop_front %partials, 16
             }
             cb_pop_front %in0
             cb_pop_front %in1

@@ -9,8 +9,8 @@ tensix.netlist @vendor_matmul version 1 chip "n150" {
     axis k 8 block 1
     cb %in0 [m, k] of %in0 [m, k] depth 2
     cb %in1 [k, n] of %in1 [k, n] depth 2
-    cb %partials [m.1, n.2] format bf16 depth 2
     cb %out [m.1, n.2] over %out [m, n] depth 2
+    cb %partials [m.1, n.2] format bf16 depth 2 shares %out
     semaphore %room initial 0
     semaphore %there initial 0
     multicast %column of %in1 along y from (x, 0) noc 0 linked
@@ -104,12 +104,8 @@ tensix.netlist @vendor_matmul version 1 chip "n150" {
               }
             }
             if k.start < 6 {
-              for m by 1 {
-                for n by 2 {
-                  cb_wait_front %partials
-                  cb_pop_front %partials
-                }
-              }
+              cb_wait_front %partials, 4
+              cb_pop_front %partials, 4
             }
             cb_pop_front %in0
             cb_pop_front %in1

@@ -5,7 +5,7 @@ import pytest
 
 from dialects.checks import check_netlist
 from dialects.chip import Core, load_chip
-from dialects.errors import NetlistError
+from dialects.errors import HazardError, NetlistError
 from dialects.formats import DataFormat, Fidelity
 from dialects.netlist_text import parse_netlist, print_netlist
 from forge.silicon.vendor_blocking import automatic_blocking, tuned_blocking
@@ -74,6 +74,20 @@ def test_tiles_of_another_core_cannot_be_used_in_place() -> None:
     with pytest.raises(NetlistError, match="uses tiles of %in0 in place") as caught:
         run_both(netlist, {})
     assert "noc_async_write_multicast" in text.splitlines()[_line(caught.value) - 1]
+
+
+def test_partial_sums_are_not_overwritten_before_they_are_used() -> None:
+    text = vendor_netlist(CASES["one core"])
+    reload = "copy_tiles %partials [m, n] -> dst[0]\n"
+    start = text.index("cb_pop_front %partials", text.index(reload))
+    end = start + len("cb_pop_front %partials")
+    moved = text[:start] + "noc_nop" + text[end:]
+    moved = moved.replace("noc_nop\n", "").replace(
+        "pack_tiles dst[0] [m, n] -> %out\n",
+        "pack_tiles dst[0] [m, n] -> %out\ncb_pop_front %partials\n",
+    )
+    with pytest.raises(HazardError, match="lies at the same place and still holds"):
+        run_both(parse_netlist(moved), {})
 
 
 def _line(error: NetlistError) -> int:

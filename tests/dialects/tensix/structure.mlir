@@ -14,6 +14,7 @@ tensix.netlist @all version 1 chip "n150" {
     cb %a [m, k.part] of %x[m, k * 2 + 1] depth 2
     cb %b [] format bf16
     cb %c [m] format fp32 rows of %z[%a, max(m, 1)]
+    cb %f [m, n] format bf16 depth 2 shares %d
     cb %e [m.2, k.4] over %z[m, k] depth 2
     cb %d [m, n] format bf16 of %y[m - (n - 1), n floordiv 2 mod 3]
     semaphore %s initial 0
