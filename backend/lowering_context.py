@@ -85,10 +85,13 @@ class Lowering:
     @property
     def streams_weights(self) -> bool:
         """Whether the reader is busy with weights; the writer loads residents then."""
-        return any(
-            self.schedule.weights_of(index)
-            for index in range(len(self.schedule.stages))
-        )
+        return self.first_weights is not None
+
+    @property
+    def first_weights(self) -> int | None:
+        """The first stage that streams weights, if any does."""
+        numbers = range(len(self.schedule.stages))
+        return next((n for n in numbers if self.schedule.weights_of(n)), None)
 
     def name(self, key: BufferKey) -> str:
         """The name of a circular buffer."""

@@ -26,9 +26,9 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
         for item in low.schedule.items:
             if isinstance(item, Loop):
                 body.extend(steps_of(low, item, _load_step(low, item)))
-            elif isinstance(item, int):
-                stream = _stream(low, item, low.schedule.stages[item])
-                body.extend(on_first(low, item, stream))
+            elif isinstance(item, int) and item >= (low.first_weights or 0):
+                ops = stream(low, item, low.schedule.stages[item], noc=None)
+                body.extend(on_first(low, item, ops))
     return body.ops
 
 
@@ -74,7 +74,10 @@ def _distance(along: str) -> Expr:
     return Name(along)
 
 
-def _stream(low: Lowering, index: int, stage: StageOp) -> list[Operation]:
+def stream(
+    low: Lowering, index: int, stage: StageOp, *, noc: int | None
+) -> list[Operation]:
+    """Load what a stage streams, block by block."""
     streamed = [o.value for o in low.schedule.operands if o.stage == index]
     if not streamed:
         return []
@@ -82,9 +85,9 @@ def _stream(low: Lowering, index: int, stage: StageOp) -> list[Operation]:
     if embedding is not None:
         return _stream_rows(low, stage, embedding)
     weights = low.schedule.weights_of(index)
-    load_weights = [op for w in weights for op in _load(low, w, None)]
+    load_weights = [op for w in weights for op in _load(low, w, noc)]
     others = [value for value in streamed if value not in weights]
-    load_others = [op for v in others for op in _load(low, v, None)]
+    load_others = [op for v in others for op in _load(low, v, noc)]
     if weights and low.rows_inside(stage):
         *rows, column = low.own(stage)
         return nest([column], [*load_weights, *nest(rows, load_others)])

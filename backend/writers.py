@@ -1,6 +1,7 @@
 """The writer (riscv0): writes results, fills masks and scalers.
 
-Where the reader streams weights, the writer loads the resident operands too.
+Where the reader streams weights, the writer loads all that is needed before them, so
+that they are on their way from the beginning.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from backend.loops import (
     steps_of,
 )
 from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
-from backend.readers import load_residents
+from backend.readers import load_residents, stream
 from dialects import tensix_movement as movement
 from dialects.expr import Binary, Const, add
 from dialects.grid import CausalMaskOp, PadMaskOp, PositionMaskOp, StageOp
@@ -35,25 +36,35 @@ from passes.schedule import Combine, Loop, masks_of
 def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     """The writer from a depth of the outer loops inwards."""
     body = Body()
+    if low.streams_weights:
+        body.extend(load_residents(low, depth, noc=0))
     if depth == 0 and ONES in low.buffers:
         body.fill(low.name(ONES), "row_scaler", 1.0)
     if depth == 0 and COLUMN_OF_ONES in low.buffers:
         body.fill(low.name(COLUMN_OF_ONES), "column_scaler", 1.0)
-    if low.streams_weights:
-        body.extend(load_residents(low, depth, noc=0))
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):
-        for item in low.schedule.items:
-            if isinstance(item, Loop):
-                fills = [op for mask in masks_in(low, item) for op in _fill(low, mask)]
-                body.extend(steps_of(low, item, fills))
-            elif isinstance(item, Combine):
-                body.extend(_hand_over(low, item))
-            else:
-                for mask in masks_of(low.schedule.stages[item]):
-                    body.extend(_fill(low, mask))
-        for index, stage in enumerate(low.schedule.stages):
-            body.extend(on_first(low, index, _write(low, stage)))
+        body.extend(_inside(low))
+    return body.ops
+
+
+def _inside(low: Lowering) -> list[Operation]:
+    """What is written inside all outer loops: masks, what comes before the weights,
+    partial results, results."""
+    body = Body()
+    for item in low.schedule.items:
+        if isinstance(item, Loop):
+            fills = [op for mask in masks_in(low, item) for op in _fill(low, mask)]
+            body.extend(steps_of(low, item, fills))
+        elif isinstance(item, Combine):
+            body.extend(_hand_over(low, item))
+        else:
+            for mask in masks_of(low.schedule.stages[item]):
+                body.extend(_fill(low, mask))
+    for index in range(low.first_weights or 0):
+        body.extend(stream(low, index, low.schedule.stages[index], noc=0))
+    for index, stage in enumerate(low.schedule.stages):
+        body.extend(on_first(low, index, _write(low, stage)))
     return body.ops
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dialects.chip import Core
+from dialects.expr import Environment
 from dialects.formats import FACE_EDGE, TILE_EDGE, TILE_ELEMENTS, Fidelity
 from dialects.program import Tensor
 from runtime import instructions as ins
@@ -241,7 +242,7 @@ class _Writer:
     def fill(self, op: ins.Fill) -> None:
         """Zeros are copied from a block of zeros in L1, the rest is stored by word."""
         tile_bytes = self.launch.circular_buffers[op.cb].data_format.tile_bytes
-        zero_tiles, elements = _filled(op)
+        zero_tiles, elements = _filled(op, self.launch.scalars)
         words = -(-tile_bytes * elements // (4 * TILE_ELEMENTS))
         copies = zero_tiles * -(-tile_bytes // int(self.costs.zeros_bytes))
         cycles = words * self.costs.store_word_cycles
@@ -343,7 +344,7 @@ class _Writer:
         self.pack.add(t.DELAY, cycles=self.compute.pack(op))
 
 
-def _filled(op: ins.Fill) -> tuple[int, int]:
+def _filled(op: ins.Fill, scalars: Environment) -> tuple[int, int]:
     """Tiles that are cleared, and elements that are stored one by one."""
     tiles = op.slots.size
     if op.pattern == "pad":
@@ -355,7 +356,22 @@ def _filled(op: ins.Fill) -> tuple[int, int]:
         diagonal = int((op.columns == op.rows).sum())
         half = TILE_EDGE * (TILE_EDGE - 1) // 2
         return tiles - masked, masked * TILE_ELEMENTS + diagonal * half
-    return (tiles, 0) if op.value == 0 else (0, tiles * TILE_ELEMENTS)
+    if op.pattern == "column_scaler":
+        return tiles, TILE_EDGE * tiles
+    if op.pattern == "columns" and op.inside == 0:
+        behind = _columns_behind(op, scalars)
+        return int((behind < TILE_EDGE).sum()), int(behind.sum()) * TILE_EDGE
+    zeros = op.value == 0 and op.pattern == "value"
+    return (tiles, 0) if zeros else (0, tiles * TILE_ELEMENTS)
+
+
+def _columns_behind(op: ins.Fill, scalars: Environment) -> np.ndarray:
+    """How many columns of each tile lie behind the edge of a mask."""
+    if op.limit is None:
+        return np.where(op.rows.reshape(-1) > 0, TILE_EDGE - op.extent[1], 0)
+    limit = int(op.limit.evaluate(scalars))
+    seen = np.clip(limit - op.columns.reshape(-1) * TILE_EDGE, 0, TILE_EDGE)
+    return TILE_EDGE - seen
 
 
 def _elements_outside(op: ins.Fill) -> int:
