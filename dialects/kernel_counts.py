@@ -85,7 +85,7 @@ def count_all(
     facts: ProgramFacts, kernel: KernelOp, scalars: Environment
 ) -> dict[Core, Counts]:
     """Count a kernel on every active core, those that must be alike once."""
-    place_matters = bool(_deciding_names(facts, kernel.body.block))
+    place_matters = bool(deciding_names(facts, kernel.body.block))
     known: dict[object, Counts] = {}
     deciding: dict[Block, frozenset[str]] = {}
     counts = {}
@@ -100,7 +100,7 @@ def count_all(
     return counts
 
 
-def _deciding_names(facts: ProgramFacts, block: Block) -> frozenset[str]:
+def deciding_names(facts: ProgramFacts, block: Block) -> frozenset[str]:
     """Names on which control flow, page counts and named cores of a block depend."""
     expressions = [e for op in block.walk() for e in _deciding_expressions(facts, op)]
     return frozenset[str]().union(*(e.names() for e in expressions))
@@ -161,7 +161,7 @@ class _Counter:
     def _deciding_axes(self, block: Block) -> frozenset[str]:
         """Axes whose place, not only size, decides what the block does."""
         if block not in self._decides:
-            names = _deciding_names(self.facts, block)
+            names = deciding_names(self.facts, block)
             self._decides[block] = frozenset(n.partition(".")[0] for n in names)
         return self._decides[block]
 

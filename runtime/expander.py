@@ -18,6 +18,7 @@ from xdsl.ir import Block, Operation
 from dialects.chip import Core
 from dialects.errors import NetlistError
 from dialects.expr import Const, Environment, Expr, Value, substitute
+from dialects.kernel_counts import deciding_names
 from dialects.netlist_text import line_of
 from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Tensor
 from dialects.syntax import LocalAttr
@@ -28,6 +29,10 @@ from runtime.launch import CircularBufferFacts, KernelStream, Launch
 Step: TypeAlias = "Callable[[Walk], None]"
 Builder: TypeAlias = "Callable[[Expander, Any, int], Step]"
 """Makes the step of an operation (the second argument) at a site (the third)."""
+
+
+_OF_ONE_CORE = (ins.LendTiles, ins.KeepTiles)
+"""Instructions of compute kernels that name tiles of an operand."""
 
 
 @dataclass
@@ -89,10 +94,17 @@ class Expander:
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
         steps = [(op, self._block(op.body.block)) for op in self.facts.kernels]
-        streams = {
-            core: tuple(self._walk_kernel(op, step, core) for op, step in steps)
-            for core in cores
-        }
+        alike = {op for op in self.facts.kernels if self._is_alike(op)}
+        known: dict[object, KernelStream] = {}
+        streams: dict[Core, tuple[KernelStream, ...]] = {}
+        for core in cores:
+            sizes = tuple(r.size for r in self.facts.ranges_on(core).values())
+            streams[core] = tuple(
+                self._stream(op, step, core, known=known, key=(op, sizes))
+                if op in alike
+                else self._walk_kernel(op, step, core)
+                for op, step in steps
+            )
         return Launch(
             self.facts,
             self.tensors,
@@ -118,6 +130,33 @@ class Expander:
                 if other.shares == buffer.name or buffer.shares == other.name
             ),
         )
+
+    def _is_alike(self, op: KernelOp) -> bool:
+        """Whether cores with equally long ranges execute the same instructions.
+
+        So do compute kernels whose control flow asks neither for a coordinate nor for
+        an axis that is spread over cores: their slots count from the block's start.
+        """
+        spread = {axis.name for axis in self.facts.axes.values() if axis.over}
+        names = {n.partition(".")[0] for n in deciding_names(self.facts, op.body.block)}
+        return op.processor.data == "trisc" and not names & {"x", "y", *spread}
+
+    def _stream(
+        self,
+        op: KernelOp,
+        steps: Step,
+        core: Core,
+        *,
+        known: dict[object, KernelStream],
+        key: object,
+    ) -> KernelStream:
+        """The stream of a kernel that is alike on all cores: one list for all."""
+        if key not in known:
+            stream = self._walk_kernel(op, steps, core)
+            if any(isinstance(i, _OF_ONE_CORE) for i in stream.instructions):
+                return stream
+            known[key] = stream
+        return known[key]
 
     def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:
         noc = None if op.noc is None else op.noc.value

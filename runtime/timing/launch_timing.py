@@ -30,7 +30,7 @@ def time_launch(
     `HazardError` where no core can go on, with who waits for what.
     """
     costs = costs or load_costs()
-    translation = Translation(launch, costs)
+    translation = Translation(launch, costs, recorded=recorded)
     cycles, state = run_workload(translation.builder)
     if state.counters[t.LIVE]:
         raise _stall(translation, state)

@@ -81,9 +81,8 @@ def moved_bytes(translation: Translation, state: t.State) -> np.ndarray:
     in_dram = size * (is_bank[places.sum(1)] - is_bank[places[:, 0]])
     in_all = size * places[:, 1] + np.where(code == t.MULTICAST, ops[:, 2], 0)
     table = np.stack([in_dram * (code == t.READ), in_dram * (code == t.WRITE), in_all])
-    lengths = [len(thread.sites) + 1 for thread in translation.builder.threads]
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-    return np.add.reduceat(table, starts, axis=1).T
+    starts, which = np.unique(translation.builder.starts, return_inverse=True)
+    return np.add.reduceat(table, starts, axis=1).T[which]
 
 
 def _reasons(state: t.State) -> np.ndarray:

@@ -42,7 +42,7 @@ class ThreadLabel:
 class Translation:
     """A launch as workload, with a label for each of its threads."""
 
-    def __init__(self, launch: Launch, costs: CostTable):
+    def __init__(self, launch: Launch, costs: CostTable, *, recorded: bool = False):
         facts = launch.facts
         self.launch = launch
         self.costs = costs
@@ -56,6 +56,7 @@ class Translation:
             capacities=[b.capacity_pages for b in launch.circular_buffers],
             semaphores=launch.semaphores,
             dst_banks=1 if facts.full_sync else 2,
+            recorded=recorded,
         )
         phases = Fidelity(facts.fidelity).phases
         busy = any(
@@ -73,6 +74,7 @@ class Translation:
             for stream in streams
         )
         self._owners = np.array(self.builder.geometry.worker_nodes, np.int64)
+        self._compute_streams: dict[int, tuple[list[ThreadBuilder], ThreadLabel]] = {}
         for core, streams in launch.streams.items():
             for stream in streams:
                 self._add_stream(core, stream)
@@ -86,11 +88,30 @@ class Translation:
         threads = [self.builder.thread(core, start) for _ in names]
         labels = [ThreadLabel(core, stream.name, name) for name in names]
         self.labels += labels
+        if len(threads) > 1 and self._take_over(stream, threads, labels):
+            return
         writer = _Writer(self, threads, labels[-2 if len(labels) > 1 else 0])
         for instruction in stream.instructions:
             for thread in threads:
                 thread.site = instruction.site
             _TRANSLATORS[type(instruction)](writer, instruction)
+
+    def _take_over(
+        self,
+        stream: KernelStream,
+        threads: list[ThreadBuilder],
+        labels: list[ThreadLabel],
+    ) -> bool:
+        """Whether another core executes this very stream: then its threads serve."""
+        key = id(stream.instructions)
+        if key not in self._compute_streams:
+            self._compute_streams[key] = (threads, labels[-2])
+            return False
+        others, label = self._compute_streams[key]
+        for thread, other in zip(threads, others, strict=True):
+            thread.same_as(other)
+        labels[-2].fpu_cycles = label.fpu_cycles
+        return True
 
     def places(self, tensor: Tensor, pages: np.ndarray) -> np.ndarray:
         """Where pages of an interleaved tensor lie."""

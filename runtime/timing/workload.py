@@ -38,6 +38,11 @@ class ThreadBuilder:
         self.cycles.append((cycles, parts))
         self.sites.append(self.site)
 
+    def same_as(self, other: ThreadBuilder) -> None:
+        """Execute what another thread executes; nothing may be added any more."""
+        self.operations, self.cycles = other.operations, other.cycles
+        self.sites = other.sites
+
     def transfer(
         self,
         code: int,
@@ -116,6 +121,7 @@ class WorkloadBuilder:
         capacities: Sequence[int] = (),
         semaphores: Sequence[int] = (),
         dst_banks: int = 2,
+        recorded: bool = False,
     ):
         self.chip = chip
         self.costs = costs
@@ -124,6 +130,8 @@ class WorkloadBuilder:
         self.capacities = tuple(capacities)
         self.semaphores = tuple(semaphores)
         self.dst_banks = dst_banks
+        self.recorded = recorded
+        self.starts: list[int] = []
         self.geometry: Geometry = geometry_of(chip)
         self.threads: list[ThreadBuilder] = []
         self._places = [np.array(self.geometry.dram_nodes, np.int64)]
@@ -230,18 +238,27 @@ class WorkloadBuilder:
         return state
 
     def _operations(self) -> tuple[np.ndarray, np.ndarray, list[int]]:
-        operations: list[tuple[int, ...]] = []
-        cycles: list[tuple[float, float]] = []
+        """Micro-operations and their cycles, and the first row of each thread.
+
+        Threads that execute the same share rows, unless each is to be recorded.
+        """
+        operations: list[np.ndarray] = []
+        cycles: list[np.ndarray] = []
         starts: list[int] = []
+        known: dict[int, int] = {}
+        end = 0
         for thread in self.threads:
-            starts.append(len(operations))
-            operations += thread.operations
-            operations.append((t.END, 0, 0, 0, 0, 0))
-            cycles += thread.cycles
-            cycles.append((0.0, 0.0))
-        table = np.zeros((len(cycles), t.CYCLE_COLUMNS))
-        table[:, :2] = np.array(cycles, float).reshape(-1, 2)
-        return _table(operations, 6), table, starts
+            key = len(starts) if self.recorded else id(thread.operations)
+            if key not in known:
+                known[key] = end
+                operations.append(_table([*thread.operations, (t.END, *[0] * 5)], 6))
+                cycles.append(np.array([*thread.cycles, (0.0, 0.0)]).reshape(-1, 2))
+                end += len(operations[-1])
+            starts.append(known[key])
+        table = np.zeros((end, t.CYCLE_COLUMNS))
+        table[:, :2] = np.concatenate(cycles)
+        self.starts = starts
+        return np.concatenate(operations), table, starts
 
     def _bounds(self, ops: np.ndarray) -> tuple[int, int]:
         """How many packets and multicast flags can be under way at most."""
