@@ -12,6 +12,7 @@ from forge.silicon import (
     noc_traces,
     one_core,
     others,
+    own_matmul,
 )
 from forge.silicon.outcome import Family
 
@@ -88,6 +89,11 @@ FAMILIES = (
         "gemm_traced",
         "host time of the vendor's traced matmuls: launch, gap and clock",
         gemm.run_traced,
+    ),
+    Family(
+        "gemm_own",
+        "forge's own matmuls against the vendor's on a chip: a distance, no error",
+        own_matmul.run,
     ),
     Family("others", "rows that nothing above predicts", others.run),
 )

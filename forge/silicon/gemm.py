@@ -43,7 +43,7 @@ FORMATS = {
 }
 
 
-class _UnknownRowError(Exception):
+class UnknownRowError(Exception):
     """A row that cannot be expressed; the reason is its text."""
 
 
@@ -103,7 +103,7 @@ def _try(
     """What was measured and what is predicted, or why the row is left out."""
     try:
         return measure(row), timed_matmul(build(row), bench.costs)
-    except _UnknownRowError as reason:
+    except UnknownRowError as reason:
         return LeftOut(label(row), str(reason))
     except CapacityError as error:
         return LeftOut(label(row), f"its netlist is not sound: {error.message}")
@@ -125,7 +125,7 @@ def measured_cycles(row: Row) -> float:
     for column in ("kernel_cycles_measured", "device_trisc1_cycles_derived"):
         if row.get(column):
             return row.number(column)
-    raise _UnknownRowError("only the host's time was published")
+    raise UnknownRowError("only the host's time was published")
 
 
 def shape_of(row: Row) -> Shape:
@@ -137,14 +137,14 @@ def _common(row: Row) -> tuple[Shape, Core, DataFormat, Fidelity]:
     shape = shape_of(row)
     grid = Core(row.integer("grid_x"), row.integer("grid_y"))
     if row["dtype"] not in FORMATS:
-        raise _UnknownRowError(f"the format {row['dtype']} is not modelled")
+        raise UnknownRowError(f"the format {row['dtype']} is not modelled")
     if fidelity_name(row) not in tuple(Fidelity):
         raise row.error("math_fidelity", f"one of {', '.join(Fidelity)}")
     if any(size % TILE for size in shape):
-        raise _UnknownRowError("the shape is not a whole number of tiles")
+        raise UnknownRowError("the shape is not a whole number of tiles")
     chip = load_chip("n150")
     if grid.x > chip.grid.x or grid.y > chip.grid.y:
-        raise _UnknownRowError(
+        raise UnknownRowError(
             f"a grid of {grid.x}x{grid.y} cores is not on {chip.name}"
         )
     return shape, grid, FORMATS[row["dtype"]], Fidelity(fidelity_name(row))
@@ -155,7 +155,7 @@ def tuned(row: Row) -> Matmul:
     shape, grid, data_format, fidelity = _common(row)
     in0_sharded, out_sharded = row["in0_mem"] == "L1", row["out_mem"] == "L1"
     if shape[0] % (TILE * grid.y) or any(s % (TILE * grid.x) for s in shape[1:]):
-        raise _UnknownRowError(
+        raise UnknownRowError(
             "the shape does not divide into equal parts of whole tiles"
         )
     cut = tuned_blocking(shape, grid, data_format, out_sharded=out_sharded)
@@ -177,7 +177,7 @@ def one_core(row: Row) -> Matmul:
         name, _, value = entry.partition("=")
         extra[name] = value
     if extra.get("fp32_dest_acc") == "1":
-        raise _UnknownRowError("Dst in fp32 is not part of the vendor-like kernel")
+        raise UnknownRowError("Dst in fp32 is not part of the vendor-like kernel")
     part = (shape[0] // TILE, shape[2] // TILE)
     cut = Blocking(
         "single_core", Core(1, 1), part, part, first_subblock(part), shape[1] // TILE

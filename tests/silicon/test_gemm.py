@@ -12,6 +12,7 @@ import pytest
 from dialects.chip import Core
 from dialects.formats import DataFormat, Fidelity
 from forge.cli import main
+from forge.silicon import own_matmul
 from forge.silicon.gemm import COLUMNS, run_traced, run_tuned, timed_matmul
 from forge.silicon.outcome import Bench, LeftOut, Measured
 from forge.silicon.vendor_matmul import Blocking, Matmul
@@ -84,6 +85,13 @@ def test_rows_that_cannot_be_expressed(row: str, reason: str, tmp_path: Path) ->
     (found,) = run_tuned(bench)
     assert isinstance(found, LeftOut)
     assert reason in found.reason
+
+
+def test_own_matmul_is_set_beside(tmp_path: Path) -> None:
+    rows = ROWS.splitlines()[-1] + "\n"
+    (found,) = own_matmul.run(Bench(folder(tmp_path, rows), COSTS))
+    assert isinstance(found, Measured)
+    assert found.predicted > 4096
 
 
 @pytest.mark.parametrize("wrong", ["HiFi9", "-4"])
