@@ -27,9 +27,13 @@ from runtime.expand import expand_program
 from runtime.launch import Launch
 from runtime.memory_plan import Workspace
 from runtime.numerics import require_numerics
+from runtime.recent import Recent
 from runtime.replay import BoundProgram, Prepared, prepare
 from runtime.sheets import ConstantSheet
 from runtime.weights import WeightsFile
+
+KEPT_LAUNCHES = 4
+"""Launches of one program that are kept where run-time scalars tell them apart."""
 
 Scalars: TypeAlias = Mapping[str, np.ndarray]
 """Whole numbers by the name of the buffer that holds them."""
@@ -64,7 +68,7 @@ class Machine:
         self.buffers: dict[str, BoundBuffer] = {}
         self.programs: dict[str, ProgramFacts] = {}
         self.entries: dict[str, list[Run]] = {}
-        self._launches: dict[object, Launch] = {}
+        self._launches: dict[object, Recent[object, Launch]] = {}
         for op in netlist.body.block.ops:
             if isinstance(op, BufferOp):
                 self._add_buffer(op)
@@ -172,10 +176,12 @@ class Machine:
         """The expanded program of a run; runs alike share one."""
         facts = self.programs[run.program]
         given = self.scalars(run) if scalars is None else scalars
-        key = (run.program, self.tensors(run), facts.control_key(given))
-        if key not in self._launches:
-            self._launches[key] = expand_program(facts, key[1], scalars=given)
-        return self._launches[key]
+        tensors = self.tensors(run)
+        known = self._launches.setdefault((run.program, tensors), Recent(KEPT_LAUNCHES))
+        return known.get(
+            facts.control_key(given),
+            lambda: expand_program(facts, tensors, scalars=given),
+        )
 
     def buffers_with_role(self, role: str) -> list[BoundBuffer]:
         """Buffers by role, in the order of their lines."""
@@ -201,7 +207,7 @@ class Emulator:
         self.numerics = require_numerics(numerics)
         self.sheets: dict[str, np.ndarray | ConstantSheet] = {}
         self.integers: dict[str, np.ndarray] = {}
-        self._prepared: dict[object, Prepared] = {}
+        self._prepared: dict[object, Recent[object, Prepared]] = {}
         self._workspace = Workspace()
         self._bound: dict[Run, tuple[Prepared, BoundProgram]] = {}
 
@@ -322,11 +328,14 @@ class Emulator:
             if self.machine.buffers[name].recipe is not None
         )
         control = self.machine.programs[run.program].control_key(scalars)
-        key = (run.program, self.machine.tensors(run), constants, control)
-        if key not in self._prepared:
-            launch = self.machine.launch(run, scalars)
-            self._prepared[key] = prepare(launch, self.numerics, constants=constants)
-        return self._prepared[key]
+        key = (run.program, self.machine.tensors(run), constants)
+        known = self._prepared.setdefault(key, Recent(KEPT_LAUNCHES))
+        return known.get(
+            control,
+            lambda: prepare(
+                self.machine.launch(run, scalars), self.numerics, constants=constants
+            ),
+        )
 
     def _sheet(self, name: str) -> np.ndarray | ConstantSheet:
         if name not in self.sheets:
