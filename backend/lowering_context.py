@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 
 from backend import build
 from dialects import tensix, ttir
-from dialects.expr import Const
+from dialects.expr import Binary, Const, Name
 from dialects.grid import NO_AXIS, ProgramOp, StageOp, Use
 from dialects.program import Axis
 from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
@@ -81,6 +81,11 @@ class Lowering:
     def outer(self) -> tuple[str, ...]:
         """Axes looped around all stages."""
         return self.schedule.outer
+
+    @property
+    def has_scalars(self) -> bool:
+        """Whether run-time scalars decide what a step does."""
+        return any(use.scalars is not None for use in self.uses.values())
 
     @property
     def streams_weights(self) -> bool:
@@ -188,8 +193,14 @@ class Lowering:
         """The next loop around all stages; nothing where there is none, or no body."""
         if depth == len(self.outer):
             return []
-        body = inner(depth + 1)
-        return [build.loop(self.outer[depth], body, None)] if body else []
+        body, axis = inner(depth + 1), self.axes[self.outer[depth]]
+        if not body:
+            return []
+        if self.has_scalars and axis.extent % axis.part:
+            # The last core has fewer steps; there is no element for those it lacks.
+            has_step = Binary(">", Name(f"{axis.name}.size"), Const(0))
+            body = [build.branch(has_step, body)]
+        return [build.loop(axis.name, body, None)]
 
 
 def nest(

@@ -114,3 +114,31 @@ def test_a_position_behind_the_cache_is_refused() -> None:
     given = {"decode.input_ids": np.array([[1]]), "decode.positions": np.array([CACHE])}
     with pytest.raises(Exception, match="outside of its range"):
         subject.emulator.run(given, "decode")
+
+
+def test_users_that_do_not_divide_among_the_cores() -> None:
+    """Five users on cores of which the last has fewer: no position is made up."""
+    subject = build(CONFIGS["llama"], 5)
+    machine = subject.emulator.machine
+    shares = {
+        (axis.extent, axis.part)
+        for name in ("decode_attention", "update_cache")
+        for axis in machine.programs[name].axes.values()
+        if axis.name == "b"
+    }
+    assert shares
+    for user in range(5):
+        ids = np.full((1, LENGTH), user)
+        given = {
+            "prefill.input_ids": ids,
+            "prefill.last": np.array([LENGTH - 1]),
+            "prefill.user": np.array([user]),
+        }
+        subject.emulator.run(given, "prefill")
+    given = {
+        "decode.input_ids": np.arange(5)[None],
+        "decode.positions": np.full(5, LENGTH),
+    }
+    (logits,) = subject.emulator.run(given, "decode").values()
+    for user, own in enumerate(logits[0]):
+        close(own, subject.logits([user] * (LENGTH + 1)))
