@@ -8,7 +8,7 @@ that equal layers bind equal buffers. Weight buffers of equal layers are one lin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -35,7 +35,6 @@ from dialects.syntax import (
 )
 from dialects.ttcore import KV_CACHE
 from dialects.ttir.base import shape_of
-from passes.choose_grid import structure_key
 from passes.constants import (
     argument_name,
     argument_property,
@@ -44,6 +43,7 @@ from passes.constants import (
 )
 from passes.rewriting import describe_source
 from passes.schedule import Schedule
+from passes.structure_key import structure_key
 
 DRAM_ALIGNMENT = 32
 """Bytes at which a row-major row must begin; other rows are stored in tiles."""
@@ -103,6 +103,30 @@ def assemble_netlist(
     return assembler.netlist(name, chip)
 
 
+@dataclass(frozen=True)
+class _Placement:
+    """Numbers of the operands that want their weights in a form of their own."""
+
+    streamed: frozenset[int]
+    """Right sides of contractions, in the weights format."""
+    tables: frozenset[int]
+    """Tables whose rows are gathered; they are stored row by row."""
+
+    @classmethod
+    def of(cls, program: ProgramOp) -> _Placement:
+        streamed = Schedule(program).streamed
+        tables = {
+            op.weight
+            for op in program.body.block.walk()
+            if isinstance(op, ttir.EmbeddingOp)
+        }
+        arguments = program.body.block.args
+        return cls(
+            frozenset(a.index for a in arguments if a in streamed),
+            frozenset(a.index for a in arguments if a in tables),
+        )
+
+
 class _Assembler:
     """Walks the programs in order, giving buffers to values and names to programs."""
 
@@ -113,7 +137,8 @@ class _Assembler:
         self.declared: list[_Buffer] = []
         self.caches: dict[str, _Buffer] = {}
         self.weights: dict[tuple[str, DataFormat, bool], _Buffer] = {}
-        self.programs: dict[str, tensix.ProgramOp] = {}
+        self.placements: dict[Hashable, _Placement] = {}
+        self.programs: dict[Hashable, tensix.ProgramOp] = {}
         self.runs: list[Operation] = []
         self.entries: list[Operation] = []
         self.free: list[_Buffer] = []
@@ -262,24 +287,19 @@ class _Assembler:
     # -- programs and runs -----------------------------------------------------------
 
     def _run(self, program: ProgramOp) -> None:
-        schedule = Schedule(program)
-        streamed = {
-            value
-            for index in range(len(schedule.stages))
-            for value in schedule.weights_of(index)
-        }
-        tables = _tables(program)
+        key = structure_key(program)
+        if key not in self.placements:
+            self.placements[key] = _Placement.of(program)
+        placement = self.placements[key]
         bound = []
-        for argument, value in zip(
-            program.body.block.args, program.inputs, strict=True
-        ):
+        for number, value in enumerate(program.inputs):
             if not is_constant(value):
                 bound.append(self.buffers[value])
                 continue
             own = stored_format(value)
-            narrow = argument in streamed and own is DataFormat.BF16
+            narrow = number in placement.streamed and own is DataFormat.BF16
             wanted = self.weights_format if narrow else own
-            bound.append(self._weight(value, wanted, argument in tables))
+            bound.append(self._weight(value, wanted, number in placement.tables))
         for value, use in zip(program.outputs, program.makes.data, strict=True):
             if use.inplace is None:
                 self._result(value, program)
@@ -287,27 +307,17 @@ class _Assembler:
             else:
                 self.buffers[value] = self.buffers[program.inputs[use.inplace]]
         properties = {
-            "program": GlobalAttr(self._program(program)),
+            "program": GlobalAttr(self._program(program, key)),
             "buffers": GlobalsAttr(tuple(buffer.name for buffer in bound)),
         }
         self.runs.append(tensix.RunOp.create(properties=properties))
 
-    def _program(self, program: ProgramOp) -> str:
-        key = structure_key(program)
+    def _program(self, program: ProgramOp, key: Hashable) -> str:
         if key not in self.programs:
             name = self._fresh(program.sym_name.data)
             source = describe_source(program)
             self.programs[key] = lower_program(program, name, source)
         return self.programs[key].sym_name.data
-
-
-def _tables(program: ProgramOp) -> set[SSAValue]:
-    """Operands whose rows are gathered: they are stored row by row."""
-    return {
-        op.weight
-        for op in program.body.block.walk()
-        if isinstance(op, ttir.EmbeddingOp)
-    }
 
 
 def _last_reads(programs: Sequence[ProgramOp]) -> dict[SSAValue, int]:

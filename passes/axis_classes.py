@@ -77,11 +77,13 @@ class AxisClasses:
     def _tie_aligned(self, values: Iterable[SSAValue]) -> None:
         """Tie dimensions that numpy's broadcasting lays over each other."""
         *operands, result = values
-        rank = len(shape_of(result))
+        shape = shape_of(result)
         for operand in operands:
-            offset = rank - len(shape_of(operand))
-            for dim in range(len(shape_of(operand))):
-                self.same((operand, dim), (result, dim + offset))
+            own = shape_of(operand)
+            offset = len(shape) - len(own)
+            for dim, size in enumerate(own):
+                if size != 1 and shape[dim + offset] != 1:
+                    self._union.union((operand, dim), (result, dim + offset))
 
     def _tie_matmul(self, op: ttir.MatmulOp) -> None:
         rank_a, rank_b = len(shape_of(op.a)), len(shape_of(op.b))
@@ -100,22 +102,23 @@ class AxisClasses:
                 self.same((operand, dim), (op.result, dim + rank - own))
 
 
-def runs_twice_along_an_axis(block: Block) -> bool:
+def runs_twice_along_an_axis(classes: AxisClasses) -> bool:
     """Whether one axis would stand for two dimensions that must differ.
 
     `x + x @ w` ties the rows of w to its columns if x is one operand: its two uses
     then need an operand each.
     """
-    classes = AxisClasses(block)
 
     def places(value: SSAValue) -> list[Place]:
         sizes = enumerate(shape_of(value))
         return [classes.of(value, dim) for dim, size in sizes if size != 1]
 
-    for op in block.walk():
-        for value in (*op.operands, *op.results):
-            if len(set(places(value))) < len(places(value)):
-                return True
+    ops = list(classes.block.walk())
+    for value in {value for op in ops for value in (*op.operands, *op.results)}:
+        found = places(value)
+        if len(set(found)) < len(found):
+            return True
+    for op in ops:
         if isinstance(op, ttir.MatmulOp):
             a = shape_of(op.a)
             inner = classes.of(op.a, len(a) - (2 if op.transposes_a else 1))
@@ -131,6 +134,8 @@ class ValueAxes:
         block = program.body.block
         self._classes = AxisClasses(block)
         self._names: dict[Place, str] = {}
+        self._found: dict[SSAValue, tuple[str, ...]] = {}
+        self._real: dict[SSAValue, tuple[str, ...]] = {}
         for argument, use in zip(block.args, program.uses.data, strict=True):
             self._name(argument, use.axes)
         last = block.last_op
@@ -145,13 +150,18 @@ class ValueAxes:
 
     def of(self, value: SSAValue) -> tuple[str, ...]:
         """The axis of each dimension; `_` where the extent is 1."""
-        return tuple(
-            self._names.get(self._classes.of(value, dim), NO_AXIS)
-            if size != 1
-            else NO_AXIS
-            for dim, size in enumerate(shape_of(value))
-        )
+        if value not in self._found:
+            self._found[value] = tuple(
+                self._names.get(self._classes.of(value, dim), NO_AXIS)
+                if size != 1
+                else NO_AXIS
+                for dim, size in enumerate(shape_of(value))
+            )
+        return self._found[value]
 
     def real(self, value: SSAValue) -> tuple[str, ...]:
         """The axes of a value, dimensions of extent 1 left out."""
-        return tuple(axis for axis in self.of(value) if axis != NO_AXIS)
+        if value not in self._real:
+            axes = self.of(value)
+            self._real[value] = tuple(axis for axis in axes if axis != NO_AXIS)
+        return self._real[value]

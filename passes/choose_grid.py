@@ -8,10 +8,11 @@ The prices are first-order; the time engine judges the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, inf, prod
+from operator import itemgetter
 
 import numpy as np
 from xdsl.context import Context
@@ -26,10 +27,10 @@ from dialects.formats import TILE_EDGE, DataFormat, Fidelity
 from dialects.grid import AxisListAttr, ProgramOp, stored_format
 from dialects.program import Axis
 from dialects.ttir.base import shape_of
-from passes.constants import is_constant
 from passes.dst_plan import Copy, Matrix, Unary, capacity
 from passes.rewriting import describe_source
 from passes.schedule import Operand, Schedule
+from passes.structure_key import structure_key
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
 _ISSUE = 38  # one interleaved page by one RISC [4.5]
@@ -60,24 +61,13 @@ class ChooseGridPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip = load_chip(self.chip)
-        known: dict[str, AxisListAttr] = {}
+        known: dict[Hashable, AxisListAttr] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 key = structure_key(program)
                 if key not in known:
                     known[key] = _Chooser(program, chip, self.weights_format).best()
                 program.properties["axes"] = known[key]
-
-
-def structure_key(program: ProgramOp) -> str:
-    """A text that is equal for programs that differ only in what they are bound to."""
-    kinds = ",".join(
-        "w" if is_constant(value) else stored_format(value).value
-        for value in program.inputs
-    )
-    region = "\n".join(str(op) for op in program.body.block.ops)
-    head = f"{program.axes.write()} {program.uses.write()} {program.makes.write()}"
-    return f"{head} {kinds} {program.fidelity} {program.dst}\n{region}"
 
 
 class _Chooser:
@@ -87,11 +77,7 @@ class _Chooser:
         self.program = program
         self.chip = chip
         self.schedule = Schedule(program)
-        self.streamed = {
-            weight
-            for index in range(len(self.schedule.stages))
-            for weight in self.schedule.weights_of(index)
-        }
+        self.streamed = self.schedule.streamed
         self.tile_bytes = {
             value: DataFormat(weights_format).tile_bytes
             if value in self.streamed
@@ -109,16 +95,21 @@ class _Chooser:
         self.capacity = capacity(fp32_dst=program.dst.data == "fp32", full_sync=False)
 
     def best(self) -> AxisListAttr:
-        """The cheapest candidate that fits. `CapacityError` where none does."""
-        priced = []
+        """The cheapest candidate that fits. `CapacityError` where none does.
+
+        Crowded banks only add to a price and take long to find: candidates come in the
+        order of their prices without, until that is more than the best price with.
+        """
+        bounds: list[tuple[float, int, dict[str, Axis]]] = []
         limit, least = int(_L1_SHARE * self.chip.l1_usable_bytes), inf
         for candidate in self._candidates():
             for axes in self._with_blocks(candidate):
                 used = self.schedule.l1_bytes(axes, self.tile_bytes)
                 least = min(least, used)
                 if used <= limit:
-                    priced.append((self._price(axes), len(priced), axes))
-        if not priced:
+                    bound = self._price(axes, crowded=False)
+                    bounds.append((bound, len(bounds), axes))
+        if not bounds:
             raise CapacityError(
                 f"program '{self.program.sym_name.data}' fits into L1 on no grid of "
                 f"{self.chip.name}",
@@ -128,7 +119,12 @@ class _Chooser:
                 "are streamed",
                 location=describe_source(self.program) or None,
             )
-        return AxisListAttr(tuple(min(priced)[2].values()))
+        best = (inf, 0, bounds[0][2])
+        for bound, number, axes in sorted(bounds, key=itemgetter(0, 1)):
+            if bound > best[0]:
+                break
+            best = min(best, (self._price(axes, crowded=True), number, axes))
+        return AxisListAttr(tuple(best[2].values()))
 
     # -- candidates ----------------------------------------------------------------
 
@@ -213,8 +209,11 @@ class _Chooser:
 
     # -- prices --------------------------------------------------------------------
 
-    def _price(self, axes: dict[str, Axis]) -> float:
-        """Cycles of a launch: what must be there first, then what overlaps."""
+    def _price(self, axes: dict[str, Axis], *, crowded: bool) -> float:
+        """Cycles of a launch: what must be there first, then what overlaps.
+
+        `crowded` says whether the fullest bank counts.
+        """
         stages = range(len(self.schedule.stages))
         first = min(
             (o.stage for o in self.schedule.operands if o.stage is not None),
@@ -225,7 +224,7 @@ class _Chooser:
         compute += self._combine_price(axes)
         held = streamed = dram_bytes = 0.0
         for operand in self.schedule.operands:
-            cycles, num_bytes = self._load_price(operand, axes)
+            cycles, num_bytes = self._load_price(operand, axes, crowded=crowded)
             dram_bytes += num_bytes
             if operand.resident:
                 held += cycles
@@ -263,7 +262,7 @@ class _Chooser:
         return max(counts, default=1)
 
     def _load_price(
-        self, operand: Operand, axes: dict[str, Axis]
+        self, operand: Operand, axes: dict[str, Axis], *, crowded: bool
     ) -> tuple[float, float]:
         """Cycles on a core to load all of an operand, and bytes out of DRAM."""
         again = 1
@@ -280,7 +279,7 @@ class _Chooser:
             cycles += size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             return cycles, size * cores / sharing
         crowding = 1.0
-        if not operand.resident and not self._is_gathered:
+        if crowded and not operand.resident and not self._is_gathered:
             crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
         return cycles, size * cores * crowding
 

@@ -274,17 +274,19 @@ class _Builder:
     def build(self, place: InsertPoint) -> None:
         """Write the region, name the axes, put the program in the place."""
         self._write_members()
-        if runs_twice_along_an_axis(self.block):
+        classes = AxisClasses(self.block)
+        if runs_twice_along_an_axis(classes):
             self._start_again()
             self._write_members()
-        if runs_twice_along_an_axis(self.block):
-            raise PassFailedException(
-                f"{self.members[0].name}: one axis would run along two dimensions"
-            )
+            classes = AxisClasses(self.block)
+            if runs_twice_along_an_axis(classes):
+                raise PassFailedException(
+                    f"{self.members[0].name}: one axis would run along two dimensions"
+                )
         outputs = [op.results[0] for op in self.members if self._leaves(op)]
         made = [self.inside[value] for value in outputs]
         self.block.add_op(YieldOp(*made))
-        program = self._program(outputs, made)
+        program = self._program(outputs, made, classes)
         program.location = fused_location(self.members)
         Rewriter.insert_op([*self.prologue, program], place)
         for value, result in zip(outputs, program.outputs, strict=True):
@@ -391,8 +393,9 @@ class _Builder:
 
     # -- axes ------------------------------------------------------------------------
 
-    def _program(self, outputs: Sequence[SSAValue], made: list[SSAValue]) -> ProgramOp:
-        classes = AxisClasses(self.block)
+    def _program(
+        self, outputs: Sequence[SSAValue], made: list[SSAValue], classes: AxisClasses
+    ) -> ProgramOp:
         arguments = list(self.arguments.values())
         order = [*made, *(a.value for a in arguments if a.is_computed_with)]
         names = _name_axes(classes, order)

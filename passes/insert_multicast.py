@@ -7,6 +7,7 @@ master; the cost of a handshake must be less than that of reading again.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
@@ -16,6 +17,7 @@ from xdsl.passes import ModulePass
 from dialects.grid import NO_AXIS, ProgramOp, UsesAttr
 from passes.choose_grid import shared_line
 from passes.schedule import Schedule
+from passes.structure_key import structure_key
 
 MIN_TILES = 4
 """Tiles of a block from which a multicast pays: its handshake costs about 900 cycles
@@ -29,12 +31,17 @@ class InsertMulticastPass(ModulePass):
     name = "insert-multicast"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        known: dict[Hashable, UsesAttr] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
-                _insert(program)
+                key = structure_key(program)
+                if key not in known:
+                    known[key] = _with_masters(program)
+                program.properties["uses"] = known[key]
 
 
-def _insert(program: ProgramOp) -> None:
+def _with_masters(program: ProgramOp) -> UsesAttr:
+    """The uses of a program's operands, with the line that each is sent along."""
     axes = program.axes.by_name()
     schedule = Schedule(program)
     uses = []
@@ -52,7 +59,7 @@ def _insert(program: ProgramOp) -> None:
         along = shared_line(program, own)
         pays = tiles >= MIN_TILES and not use.index and not _gathered(program, use.axes)
         uses.append(replace(use, along=along if pays else None))
-    program.properties["uses"] = UsesAttr(tuple(uses))
+    return UsesAttr(tuple(uses))
 
 
 def _gathered(program: ProgramOp, axes: tuple[str, ...]) -> bool:

@@ -9,6 +9,7 @@ lowering emits it: both see the same plan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
@@ -120,6 +121,9 @@ class Schedule:
         last = block.last_op
         assert isinstance(last, YieldOp)
         self.outputs = tuple(last.operands)
+        self._weights = [self._streamed_by(stage) for stage in self.stages]
+        self.streamed = frozenset(chain.from_iterable(self._weights))
+        """Operands that contractions stream as their right sides."""
         self.outer = self._outer_axes()
         self.operands = [
             self._operand(argument)
@@ -225,16 +229,16 @@ class Schedule:
         axes = self.axes.of(value)
         leading = [a for a in axes[:-2] if a in self.parallel]
         row = axes[-2] if len(axes) > 1 else None
-        streams = any(self._streams_weights(index) for index in range(len(self.stages)))
-        if len(self.stages) > 1 and not streams and row in self.parallel:
+        if len(self.stages) > 1 and not self.streamed and row in self.parallel:
             leading.append(row)
         return tuple(leading)
 
-    def _streams_weights(self, index: int) -> bool:
-        return any(
-            isinstance(op, ttir.MatmulOp) and self._is_weight(op.b)
-            for op in self.stages[index].body.block.ops
-        )
+    def _streamed_by(self, stage: StageOp) -> list[SSAValue]:
+        return [
+            op.b
+            for op in stage.body.block.ops
+            if isinstance(op, ttir.MatmulOp) and self._is_weight(op.b)
+        ]
 
     def _is_weight(self, value: SSAValue) -> bool:
         return (
@@ -276,11 +280,7 @@ class Schedule:
 
     def weights_of(self, index: int) -> list[SSAValue]:
         """Operands that a stage's contraction streams as its right side."""
-        return [
-            op.b
-            for op in self.stages[index].body.block.ops
-            if isinstance(op, ttir.MatmulOp) and self._is_weight(op.b)
-        ]
+        return self._weights[index]
 
     def l1_bytes(self, axes: dict[str, Axis], tile_bytes: dict[SSAValue, int]) -> int:
         """L1 that circular buffers of this program take, streamed ones double."""

@@ -74,7 +74,7 @@ DENSE_I64 = DenseArrayBase.constr(EqAttrConstraint(i64))
 
 def tensor_type_of(value: SSAValue | Operation) -> TensorType[Attribute]:
     """The tensor type of a value."""
-    type_ = SSAValue.get(value).type
+    type_ = (SSAValue.get(value) if isinstance(value, Operation) else value).type
     assert isinstance(type_, TensorType), f"not a tensor: {type_}"
     return type_
 
