@@ -21,7 +21,7 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import ttir
 from dialects.expr import Const
 from dialects.formats import TILE_EDGE
-from dialects.grid import NO_AXIS, CombineOp, LoopOp, PadMaskOp, ProgramOp, UsesAttr
+from dialects.grid import PadMaskOp, ProgramOp, UsesAttr
 from dialects.syntax import ExprAttr, NumberAttr
 from dialects.ttir.base import shape_of, tensor_type_of
 from passes.axis_classes import ValueAxes
@@ -44,30 +44,43 @@ class InsertPaddingPass(ModulePass):
             if isinstance(program, ProgramOp):
                 facts.enter(program)
                 _clean_operands(program, facts)
-                for inner in list(program.body.block.ops):
-                    if not isinstance(inner, LoopOp | CombineOp):
-                        _guard(facts, inner)
-                facts.infer(program)
+                ops = list(program.body.block.ops)
+                for inner in ops:
+                    _guard(facts, inner)
+                if len(program.body.block.ops) > len(ops):
+                    facts.infer(program)
 
 
 def _clean_operands(program: ProgramOp, facts: PaddingFacts) -> None:
     """Fill the padding of operands with zeros where infinities would spread."""
+    risky = {
+        argument: dims
+        for argument in program.body.block.args
+        if (dims := _risky_dims(argument, facts))
+    }
+    if not risky:
+        return
     axes = ValueAxes(program)
     summed = _summed_axes(program, axes)
-    uses = []
-    arguments = program.body.block.args
-    for argument, use in zip(arguments, program.uses.data, strict=True):
-        found, own = facts.of(argument), (NO_AXIS, NO_AXIS, *axes.of(argument))
-        spreads = any(
-            own[dim] in summed and is_partial(argument, dim) and not is_harmless(fact)
-            for dim, fact in ((-1, found.columns), (-2, found.rows))
-        )
-        if spreads:
+    uses = list(program.uses.data)
+    for argument, dims in risky.items():
+        own = axes.of(argument)
+        if any(own[dim] in summed for dim in dims):
             _check_is_matrix(program.inputs[argument.index])
             facts.clean(argument)
-        uses.append(replace(use, cleaned=True) if spreads else use)
+            uses[argument.index] = replace(uses[argument.index], cleaned=True)
     program.properties["uses"] = UsesAttr(tuple(uses))
     facts.infer(program)
+
+
+def _risky_dims(argument: SSAValue, facts: PaddingFacts) -> list[int]:
+    """Dimensions, counted from the last, whose padding may hold infinities."""
+    found = facts.of(argument)
+    return [
+        dim
+        for dim, fact in ((-1, found.columns), (-2, found.rows))
+        if is_partial(argument, dim) and not is_harmless(fact)
+    ]
 
 
 def _summed_axes(program: ProgramOp, axes: ValueAxes) -> set[str]:

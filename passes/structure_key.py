@@ -30,9 +30,8 @@ def structure_key(program: ProgramOp) -> Hashable:
 
 def _operation_key(op: Operation, numbers: dict[SSAValue, int]) -> Hashable:
     operands = tuple(numbers[value] for value in op.operands)
-    made = [*op.results]
-    for region in op.regions:
-        made += region.block.args
+    inner = [argument for region in op.regions for argument in region.block.args]
+    made = (*op.results, *inner)
     for value in made:
         numbers[value] = len(numbers)
     types = tuple(value.type for value in made)
