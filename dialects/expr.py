@@ -201,6 +201,28 @@ def floordiv(left: Expr, divisor: int) -> Expr:
     return left if divisor == 1 else Binary("floordiv", left, Const(divisor))
 
 
+def slope(expr: Expr, name: str) -> int | None:
+    """How much an expression grows with a name; None where that is not one number."""
+    if isinstance(expr, Name):
+        return int(expr.name == name)
+    if name not in expr.names():
+        return 0
+    return _slope_of_both(expr, name) if isinstance(expr, Binary) else None
+
+
+def _slope_of_both(expr: Binary, name: str) -> int | None:
+    left, right = slope(expr.left, name), slope(expr.right, name)
+    if left is None or right is None:
+        return None
+    if expr.operator in ("+", "-"):
+        return left + (right if expr.operator == "+" else -right)
+    if expr.operator == "*" and isinstance(expr.right, Const):
+        return left * expr.right.value
+    if expr.operator == "*" and isinstance(expr.left, Const):
+        return right * expr.left.value
+    return None
+
+
 def parse_expr(parser: AttrParser) -> Expr:
     """Parse one expression at the parser's place (see the module's grammar)."""
     left = _parse_comparison(parser)

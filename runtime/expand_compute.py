@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -88,7 +89,7 @@ def _matmul(expander: Expander, op: compute.MatmulOp, site: int) -> Step:
         right = expander.slots(walk, rhs, (*over, *columns))
         if not left.size or not right.size:
             return
-        inner = int(np.prod([walk.ranges[a].size for a in over], dtype=np.int64))
+        inner = _count(walk, over)
         walk.out.append(
             ins.MatmulBlock(
                 site,
@@ -150,7 +151,7 @@ def _pack(expander: Expander, op: compute.PackTilesOp, site: int) -> Step:
 
 
 def _count(walk: Walk, axes: Sequence[str]) -> int:
-    return int(np.prod([walk.ranges[a].size for a in axes], dtype=np.int64))
+    return math.prod(walk.ranges[a].size for a in axes)
 
 
 def _unary(function: str) -> Callable[..., Step]:

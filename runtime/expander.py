@@ -8,7 +8,7 @@ instructions. An axis `k` stands in the environment as its current `Range`; `k`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,21 +18,18 @@ from xdsl.ir import Block, Operation
 from dialects.chip import Core
 from dialects.errors import NetlistError
 from dialects.expr import Const, Environment, Expr, Value, substitute
-from dialects.kernel_counts import deciding_names
 from dialects.netlist_text import line_of
 from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Tensor
 from dialects.syntax import LocalAttr
 from dialects.tensix import ForOp, IfOp, KernelOp
 from runtime import instructions as ins
+from runtime.expand_shared import core_key
 from runtime.launch import CircularBufferFacts, KernelStream, Launch
+from runtime.tile_maps import TileMap
 
 Step: TypeAlias = "Callable[[Walk], None]"
 Builder: TypeAlias = "Callable[[Expander, Any, int], Step]"
 """Makes the step of an operation (the second argument) at a site (the third)."""
-
-
-_OF_ONE_CORE = (ins.LendTiles, ins.KeepTiles)
-"""Instructions of compute kernels that name tiles of an operand."""
 
 
 @dataclass
@@ -81,6 +78,7 @@ class Expander:
         }
         self.sites: list[Operation] = []
         self._slots: dict[object, np.ndarray] = {}
+        self._maps: dict[str, TileMap | None] = {}
         self.semaphores = dict(facts.semaphores)
         for name in facts.multicasts:
             self.semaphores[f"{name}.ready"] = 0
@@ -93,18 +91,18 @@ class Expander:
 
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
-        steps = [(op, self._block(op.body.block)) for op in self.facts.kernels]
-        alike = {op for op in self.facts.kernels if self._is_alike(op)}
-        known: dict[object, KernelStream] = {}
+        kernels = [
+            (op, self._block(op.body.block), core_key(self.facts, op, self.scalars))
+            for op in self.facts.kernels
+        ]
+        known: dict[tuple[int, Hashable], KernelStream] = {}
         streams: dict[Core, tuple[KernelStream, ...]] = {}
         for core in cores:
-            sizes = tuple(r.size for r in self.facts.ranges_on(core).values())
-            streams[core] = tuple(
-                self._stream(op, step, core, known=known, key=(op, sizes))
-                if op in alike
-                else self._walk_kernel(op, step, core)
-                for op, step in steps
-            )
+            keys = [(i, key_of(core)) for i, (_, _, key_of) in enumerate(kernels)]
+            for key, (op, step, _) in zip(keys, kernels, strict=True):
+                if key not in known:
+                    known[key] = self._walk_kernel(op, step, core)
+            streams[core] = tuple(known[key] for key in keys)
         return Launch(
             self.facts,
             self.tensors,
@@ -130,33 +128,6 @@ class Expander:
                 if other.shares == buffer.name or buffer.shares == other.name
             ),
         )
-
-    def _is_alike(self, op: KernelOp) -> bool:
-        """Whether cores with equally long ranges execute the same instructions.
-
-        So do compute kernels whose control flow asks neither for a coordinate nor for
-        an axis that is spread over cores: their slots count from the block's start.
-        """
-        spread = {axis.name for axis in self.facts.axes.values() if axis.over}
-        names = {n.partition(".")[0] for n in deciding_names(self.facts, op.body.block)}
-        return op.processor.data == "trisc" and not names & {"x", "y", *spread}
-
-    def _stream(
-        self,
-        op: KernelOp,
-        steps: Step,
-        core: Core,
-        *,
-        known: dict[object, KernelStream],
-        key: object,
-    ) -> KernelStream:
-        """The stream of a kernel that is alike on all cores: one list for all."""
-        if key not in known:
-            stream = self._walk_kernel(op, steps, core)
-            if any(isinstance(i, _OF_ONE_CORE) for i in stream.instructions):
-                return stream
-            known[key] = stream
-        return known[key]
 
     def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:
         noc = None if op.noc is None else op.noc.value
@@ -289,6 +260,18 @@ class Expander:
         """Row-major tile numbers of the operand for the current block, flattened."""
         assert buffer.operand is not None
         tensor = self.by_parameter[buffer.operand]
+        tile_map = self._tile_map(buffer, tensor)
+        found = None if tile_map is None else tile_map.tiles(walk.env, walk.ranges)
+        return self._tiles(walk, buffer, tensor) if found is None else found
+
+    def _tile_map(self, buffer: CircularBuffer, tensor: Tensor) -> TileMap | None:
+        if buffer.name not in self._maps:
+            extent = (tensor.tile_rows, tensor.tile_columns)
+            self._maps[buffer.name] = TileMap.of(buffer.axes, buffer.map[-2:], extent)
+        return self._maps[buffer.name]
+
+    def _tiles(self, walk: Walk, buffer: CircularBuffer, tensor: Tensor) -> np.ndarray:
+        """As `tiles`, for any map; `NetlistError` where it leaves the operand."""
         rows, columns = (self.index(walk, buffer, entry) for entry in buffer.map[-2:])
         rows, columns = np.broadcast_arrays(rows, columns)
         if rows.size and (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -223,23 +225,57 @@ def profile_machine(
     keys = [launch_key(machine, run, scalars) for run in lines]
     runs = Counter(keys)
     first = dict(zip(reversed(keys), reversed(lines), strict=True))
-    programs = []
-    for number, (key, count) in enumerate(runs.items()):
+
+    def timed(key: Hashable) -> ProgramProfile:
         run = first[key]
-        if progress is not None:
-            progress.update(f"{number + 1} of {len(first)}: @{run.program}")
         launch = machine.launch(run, machine.scalars(run, scalars))
         timing = time_launch(launch, recorded=run.program in recorded)
         l1_bytes = summary.programs[run.program].l1_bytes or 0
-        programs.append(_program(launch, timing, roofs, runs=count, l1_bytes=l1_bytes))
+        return _program(launch, timing, roofs, runs=runs[key], l1_bytes=l1_bytes)
+
+    def report(done: int, key: Hashable) -> None:
+        if progress is not None:
+            progress.update(f"{done} of {len(first)}: @{first[key].program}")
+
+    programs = _each(timed, runs, report, size=lambda key: _size(machine, first[key]))
     place = {key: number for number, key in enumerate(runs)}
     return Profile(
-        tuple(programs),
+        tuple(programs[key] for key in runs),
         tuple(place[key] for key in keys),
         layers_of(machine, lines),
         machine.chip,
         roofs,
     )
+
+
+def _each(
+    timed: Callable[[Hashable], ProgramProfile],
+    keys: Collection[Hashable],
+    report: Callable[[int, Hashable], None],
+    *,
+    size: Callable[[Hashable], int],
+) -> dict[Hashable, ProgramProfile]:
+    """Time all keys, the largest first, on as many threads as there are cores.
+
+    The event loop holds no lock of Python, so it runs beside the expansion of others.
+    """
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        jobs = {
+            pool.submit(timed, key): key for key in sorted(keys, key=size, reverse=True)
+        }
+        found = {}
+        for done, job in enumerate(as_completed(jobs), 1):
+            found[jobs[job]] = job.result()
+            report(done, jobs[job])
+        return found
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _size(machine: Machine, run: Run) -> int:
+    """Tiles of all operands of a run: about how long it takes to time."""
+    return sum(t.tile_rows * t.tile_columns for t in machine.tensors(run))
 
 
 def launch_key(machine: Machine, run: Run, scalars: Scalars | None = None) -> Hashable:

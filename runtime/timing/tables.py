@@ -16,6 +16,7 @@ COMPILER_OPTIONS: dict[str, Any] = {
     "_nrt": False,
     "error_model": "numpy",
     "no_rewrites": True,
+    "nogil": True,
 }
 """Nothing is allocated, and no division checks for zero."""
 

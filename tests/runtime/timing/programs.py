@@ -18,7 +18,7 @@ program @matmul (in %a, in %w, out %c) fidelity {fidelity} dst bf16 {{
   axis n {n} over x {columns} block {n_block}
   axis k {k} block {k_block}
   cb %a [m, k] of %a [m, k] depth 2
-  cb %w [k, n] of %w [k, n] depth 2
+  cb %w [k, n] of %w {weights} depth 2
   cb %c [m, n] of %c [m, n] depth 2
   {multicasts}
   kernel reader on riscv0 noc 0 {{
@@ -87,8 +87,13 @@ def matmul(
     fidelity: str = "HiFi2",
     data_format: DataFormat = DataFormat.BF16,
     multicast: bool = False,
+    weights: str = "[k, n]",
+    weight_columns: int | None = None,
 ) -> Launch:
-    """A matmul in tiles, each core with its whole part of m and n in Dst."""
+    """A matmul in tiles, each core with its whole part of m and n in Dst.
+
+    `weights` is the map of the weights, which have `weight_columns` columns of tiles.
+    """
     multicasts, fetch_a, fetch_w = "", _FETCH.format("a"), _FETCH.format("w")
     if multicast:
         multicasts = (
@@ -108,8 +113,9 @@ def matmul(
         k_block=k_block,
         fidelity=fidelity,
         multicasts=multicasts,
+        weights=weights,
         fetch_a=fetch_a,
         fetch_w=fetch_w,
     )
-    shapes = [(m, k), (k, n), (m, n)]
+    shapes = [(m, k), (k, weight_columns or n), (m, n)]
     return launch_of(text, [Tensor(data_format, (32 * a, 32 * b)) for a, b in shapes])
