@@ -5,9 +5,10 @@ import re
 import typer
 
 from dialects.chip import Core
-from forge.errors import ForgeError
+from forge.errors import ForgeError, UsageError
 
 _CORE = re.compile(r"(\d+)\s*,\s*(\d+)")
+_NUMBERS = re.compile(r"\s*\d+\s*(,\s*\d+\s*)*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.]*)=(-?\d+)")
 
 
@@ -31,6 +32,17 @@ def parse_assignment(text: str) -> tuple[str, int]:
             param_hint="'--set'",
         )
     return match[1], int(match[2])
+
+
+def parse_numbers(text: str, option: str) -> list[int]:
+    """Reads `1,2,3`, given for `option`."""
+    if not _NUMBERS.fullmatch(text):
+        raise UsageError(
+            f"{option} takes numbers with commas between them",
+            value=text,
+            advice="write them as in 1,2,3",
+        )
+    return [int(number) for number in text.split(",")]
 
 
 def require_at_least(limit: int, option: str, *, value: int) -> None:

@@ -11,9 +11,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +31,35 @@ WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
 PARTS = {NETLIST, WEIGHTS, MANIFEST, TOKENIZER, OVERVIEW}
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class CausalLMInfo:
-    """What generation needs to know beside the netlist."""
+    """What a language model's host needs to know beside the netlist.
+
+    `seq_len` is the length of the cache, or of the one pass of a model without. Where
+    there is a cache, `prefill` names the entries that read a prompt of up to so many
+    tokens, shortest first, and `decode` the one that takes a step of `batch` users.
+    """
 
     seq_len: int
     stop_tokens: tuple[int, ...] = ()
+    batch: int = 1
+    prefill: Mapping[str, int] = field(default_factory=dict)
+    decode: str | None = None
+
+
+@dataclass(frozen=True)
+class EntryInfo:
+    """What an entry takes and gives; `cycles` are predicted, of one call.
+
+    Where the time depends on run-time values, it is that of the largest.
+    """
+
+    inputs: tuple[Mapping[str, Any], ...]
+    outputs: tuple[Mapping[str, Any], ...]
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -49,11 +70,9 @@ class Manifest:
     chip: str
     format: int = FORMAT
     forge_version: str = __version__
-    inputs: tuple[Mapping[str, Any], ...] = ()
-    outputs: tuple[Mapping[str, Any], ...] = ()
+    entries: Mapping[str, EntryInfo] = field(default_factory=dict)
     causal_lm: CausalLMInfo | None = None
     cycles: Mapping[str, int] = field(default_factory=dict)
-    total_cycles: int = 0
     weights_sha256: str | None = None
     weights_bytes: int | None = None
 
@@ -170,7 +189,9 @@ def read_manifest(folder: Path) -> Manifest:
             )
         lm = data.pop("causal_lm")
         info = None if lm is None else CausalLMInfo(**_tuples(lm))
-        return Manifest(**_tuples(data), causal_lm=info)
+        found = data.pop("entries")
+        entries = {name: EntryInfo(**_tuples(entry)) for name, entry in found.items()}
+        return Manifest(**data, entries=entries, causal_lm=info)
     except (ValueError, TypeError, LookupError, AttributeError):
         raise ArtifactError(
             f"{path} is damaged", advice="compile the model again"
@@ -204,6 +225,7 @@ def load(folder: Path | str, *, numerics: str = "fast") -> CompiledModel:
         causal_lm=manifest.causal_lm,
         name=manifest.name,
         numerics=numerics,
+        tokenizer=_tokenizer_in(folder),
     )
 
 
@@ -256,6 +278,12 @@ def _require_whole(path: Path, manifest: Manifest) -> None:
         raise ArtifactError(
             f"{path} is damaged: its hash is not the one in {MANIFEST}", advice=advice
         )
+
+
+def _tokenizer_in(folder: Path) -> Callable[[], Any] | None:
+    """Reads the tokenizer of a folder that has one, when it is called."""
+    has_one = (folder / TOKENIZER).is_dir()
+    return partial(load_tokenizer_of, folder) if has_one else None
 
 
 def load_tokenizer_of(folder: Path) -> Any:

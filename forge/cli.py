@@ -16,7 +16,7 @@ import typer
 
 from dialects.errors import ForgeError
 from forge import __version__
-from forge.arguments import parse_assignment, parse_core
+from forge.arguments import parse_assignment, parse_core, parse_numbers
 from forge.console import show_error
 from forge.packages import check_packages_are_ours
 
@@ -53,11 +53,43 @@ Folder = Annotated[
     typer.Argument(metavar="FOLDER", help="A folder written by `forge compile`."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+CacheLength = Annotated[
+    int | None,
+    typer.Option(
+        "--seq-len",
+        metavar="N",
+        help="Tokens that the cache holds: prompt and answer together (512 if not "
+        "given). With --forward, tokens of the pass (64).",
+    ),
+]
 SeqLen = Annotated[
     int,
+    typer.Option("--seq-len", metavar="N", help="Tokens in the sequence, at least 1."),
+]
+Temperature = Annotated[
+    float,
     typer.Option(
-        "--seq-len", metavar="N", help="Tokens in the compiled sequence, at least 1."
+        "--temperature",
+        metavar="X",
+        help="0 takes the likeliest token; above, tokens are drawn.",
     ),
+]
+TopK = Annotated[
+    int,
+    typer.Option(
+        "--top-k", metavar="N", help="Draw from the N likeliest tokens; 0: from all."
+    ),
+]
+TopP = Annotated[
+    float,
+    typer.Option(
+        "--top-p",
+        metavar="X",
+        help="Draw from the likeliest tokens that have this probability together.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="What tokens are drawn from.")
 ]
 MaxNewTokens = Annotated[
     int,
@@ -113,7 +145,27 @@ def compile_command(
         typer.Option("--output", "-o", metavar="FOLDER", help="Where to write it."),
     ],
     chip: Chip = "n150",
-    seq_len: SeqLen = 64,
+    seq_len: CacheLength = None,
+    prefill: Annotated[
+        str | None,
+        typer.Option(
+            "--prefill",
+            metavar="N,N,...",
+            help="Lengths that prompts are padded to, each compiled by itself (128, "
+            "512, 2048, ... up to the cache, and the cache, if not given).",
+        ),
+    ] = None,
+    batch: Annotated[
+        int,
+        typer.Option("--batch", metavar="B", help="Users that decode together, to 32."),
+    ] = 1,
+    forward: Annotated[
+        bool,
+        typer.Option(
+            "--forward",
+            help="Compile one pass without a cache, from all tokens to all logits.",
+        ),
+    ] = False,
     weights_format: Annotated[
         WeightsFormat,
         typer.Option("--weights-format", help="How matmul weights are stored."),
@@ -161,6 +213,9 @@ def compile_command(
         output,
         chip=chip,
         seq_len=seq_len,
+        prefill=() if prefill is None else tuple(parse_numbers(prefill, "--prefill")),
+        batch=batch,
+        forward=forward,
         weights_format=weights_format.value,
         dump_ir=dump_ir,
         disabled_passes=tuple(disable_pass or ()),
@@ -174,18 +229,35 @@ def compile_command(
 def run_command(
     folder: Folder,
     prompt: Annotated[
-        str | None,
-        typer.Option("--prompt", "-p", metavar="TEXT", help="What to say to it."),
+        list[str] | None,
+        typer.Option(
+            "--prompt",
+            "-p",
+            metavar="TEXT",
+            help="What to say to it. May be repeated: each is one user's.",
+        ),
     ] = None,
     token_ids: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--token-ids",
             metavar="N,N,...",
             help="Instead of a prompt: token numbers, for a model without tokenizer.",
         ),
     ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch",
+            metavar="B",
+            help="Users; prompts are taken in turn. One for each prompt if not given.",
+        ),
+    ] = None,
     max_new_tokens: MaxNewTokens = 32,
+    temperature: Temperature = 0.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
     raw: Annotated[
         bool,
         typer.Option("--raw", help="Continue the text; apply no chat template."),
@@ -194,17 +266,48 @@ def run_command(
     json: Json = False,
 ) -> None:
     """Let a compiled chat model answer on the emulator, token by token."""
-    from forge.commands.run import run_run
+    from forge.commands.run import RunRequest, run_run
 
-    run_run(
+    request = RunRequest(
         folder,
-        prompt,
-        token_ids=token_ids,
+        prompts=prompt or (),
+        token_ids=token_ids or (),
+        batch=batch,
         max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
         use_chat_template=not raw,
         numerics=numerics.value,
-        json=json,
     )
+    run_run(request, json=json)
+
+
+@app.command("chat")
+def chat_command(
+    folder: Folder,
+    max_new_tokens: MaxNewTokens = 128,
+    temperature: Temperature = 0.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
+    numerics: Numerics = NumericsName.FAST,
+) -> None:
+    """Talk with a compiled chat model on the emulator, line by line."""
+    from forge.commands.chat import run_chat
+    from forge.commands.run import RunRequest
+
+    request = RunRequest(
+        folder,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        numerics=numerics.value,
+    )
+    run_chat(request)
 
 
 @app.command("accuracy")
@@ -411,7 +514,7 @@ def demo_command(
     ] = "What is the capital of France?",
     max_new_tokens: MaxNewTokens = 32,
     chip: Chip = "n150",
-    seq_len: SeqLen = 64,
+    seq_len: CacheLength = 128,
     output: Annotated[
         Path | None,
         typer.Option(

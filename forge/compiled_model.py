@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from shutil import copyfile
@@ -13,7 +13,7 @@ import numpy as np
 from dialects.netlist_text import print_netlist
 from dialects.recipe import parameters_of, parse_recipe, substitute
 from dialects.tensix import BufferOp, NetlistOp
-from forge.artifact import CausalLMInfo, Manifest, save_artifact
+from forge.artifact import CausalLMInfo, EntryInfo, Manifest, save_artifact
 from forge.errors import ArtifactError, UsageError
 from runtime.emulator import BoundBuffer, Emulator, Machine
 from runtime.weights import WeightsFile
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import torch
 
     from forge.console import Step
-    from forge.profile import Profile
+    from forge.generate import Token
+    from forge.profile import Profile, Timings
 
 Values = Mapping[str, "torch.Tensor"] | WeightsFile | None
 
@@ -42,20 +43,16 @@ class CompiledModel:
         causal_lm: CausalLMInfo | None = None,
         name: str | None = None,
         numerics: str = "fast",
+        tokenizer: Callable[[], Any] | None = None,
     ):
         self.netlist = netlist
         self.causal_lm = causal_lm
         self.name = name or netlist.sym_name.data
         self.values = _only_needed(netlist, values)
-        self._cached_profile: Profile | None = None
         self.numerics = numerics
-
-    @property
-    def sequence_length(self) -> int:
-        """Tokens of one pass of a language model. Raises `UsageError` for others."""
-        if self.causal_lm is None:
-            raise UsageError(f"'{self.name}' is not a language model")
-        return self.causal_lm.seq_len
+        self.timings: Timings = {}
+        self._profiles: dict[str, Profile] = {}
+        self._read_tokenizer = tokenizer
 
     # -- computing -------------------------------------------------------------------
 
@@ -83,6 +80,11 @@ class CompiledModel:
     def __call__(self, *inputs: Any) -> Any:
         import torch
 
+        if len(self.machine.entries) > 1:
+            raise UsageError(
+                f"'{self.name}' has several entries: {', '.join(self.machine.entries)}",
+                advice="call generate(prompts), or compile the model with --forward",
+            )
         buffers = self.machine.buffers_with_role("input")
         if len(inputs) != len(buffers):
             raise UsageError(
@@ -95,6 +97,38 @@ class CompiledModel:
         ]
         return results[0] if len(results) == 1 else tuple(results)
 
+    def generate(
+        self,
+        prompts: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int = 32,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[Token]:
+        """Continue prompts; yields each token as it is there, with its user and text.
+
+        A prompt is a text, which gets the model's chat template, or token numbers. At
+        temperature 0 the likeliest token is taken; else one is drawn from the `top_k`
+        likeliest (0: all) that together have the probability `top_p`. Raises
+        `ForgeError` at once if prompts and new tokens do not fit.
+        """
+        from forge.generate import Generation, as_prompts
+        from forge.sampling import Sampling
+
+        tokens = as_prompts(self.tokenizer, prompts)
+        sampling = Sampling(temperature, top_k, top_p, seed)
+        generation = Generation(
+            self, tokens, max_new_tokens=max_new_tokens, sampling=sampling
+        )
+        return generation.run()
+
+    @cached_property
+    def tokenizer(self) -> Any | None:
+        """The tokenizer of a language model, if it came with one."""
+        return None if self._read_tokenizer is None else self._read_tokenizer()
+
     # -- looking ---------------------------------------------------------------------
 
     @cached_property
@@ -106,17 +140,35 @@ class CompiledModel:
         """The netlist with its derived facts as comments."""
         from dialects.netlist_notes import notes
 
-        cycles = {p.name: round(p.cycles) for p in self.profile().programs}
-        facts = notes(self.netlist, self.machine.chip, cycles)
+        facts = notes(self.netlist, self.machine.chip, self._program_cycles())
         return print_netlist(self.netlist, facts)
 
-    def profile(self, progress: Step | None = None) -> Profile:
-        """Predicted cycles, bytes and L1 of every program and of the whole."""
+    def profile(
+        self, progress: Step | None = None, *, entry: str | None = None
+    ) -> Profile:
+        """Predicted cycles, bytes and L1 of every program and of the whole.
+
+        Of an entry, where there are several. Run-time values, such as the positions of
+        a decode step, are at the upper ends of their ranges.
+        """
         from forge.profile import profile_machine
 
-        if self._cached_profile is None:
-            self._cached_profile = profile_machine(self.machine, progress)
-        return self._cached_profile
+        self.machine.entry(entry)  # raises for a name that there is not
+        entry = entry or next(iter(self.machine.entries))
+        if entry not in self._profiles:
+            self._profiles[entry] = profile_machine(
+                self.machine, progress, entry=entry, known=self.timings
+            )
+        return self._profiles[entry]
+
+    def profiles(self, progress: Step | None = None) -> dict[str, Profile]:
+        """The profile of each entry."""
+        return {e: self.profile(progress, entry=e) for e in self.machine.entries}
+
+    def _program_cycles(self) -> dict[str, int]:
+        """Cycles of one run of each program."""
+        profiles = self.profiles().values()
+        return {p.name: round(p.cycles) for found in profiles for p in found.programs}
 
     # -- saving ----------------------------------------------------------------------
 
@@ -140,15 +192,21 @@ class CompiledModel:
         self, *, weights_sha256: str | None, weights_bytes: int | None
     ) -> Manifest:
         """What the artefact says about itself."""
-        profile = self.profile()
+        machine = self.machine
+        entries = {
+            name: EntryInfo(
+                _describe(machine.inputs(name)),
+                _describe(machine.outputs(name)),
+                round(profile.total_cycles),
+            )
+            for name, profile in self.profiles().items()
+        }
         return Manifest(
             name=self.name,
-            chip=self.machine.chip.name,
-            inputs=_describe(self.machine.buffers_with_role("input")),
-            outputs=_describe(self.machine.buffers_with_role("output")),
+            chip=machine.chip.name,
+            entries=entries,
             causal_lm=self.causal_lm,
-            cycles={p.name: round(p.cycles) for p in profile.programs},
-            total_cycles=round(profile.total_cycles),
+            cycles=self._program_cycles(),
             weights_sha256=weights_sha256,
             weights_bytes=weights_bytes,
         )

@@ -17,6 +17,7 @@ from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.console import Step
 from forge.errors import UnsupportedError, UsageError
+from forge.frontends.generation import ImportedGeneration, import_generation
 from forge.frontends.huggingface import (
     LoadedCausalLM,
     import_causal_lm,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WEIGHTS_FORMATS = ("bf16", "bfp8_b", "bfp4_b")
+SHORTEST_PREFILL = 128
+"""Of the lengths by default: a chat template alone takes some dozen tokens."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,42 @@ def _export(
         ) from None
 
 
+@dataclass(frozen=True)
+class GenerationShape:
+    """The sizes that a language model is compiled for.
+
+    `seq_len` is the length of the cache: prompt and answer together. `prefill` are the
+    lengths that prompts are padded to, `default_prefill` of `seq_len` if there are
+    none; `batch` is how many users decode together.
+    """
+
+    seq_len: int
+    prefill: tuple[int, ...] = ()
+    batch: int = 1
+
+    @property
+    def prefill_lengths(self) -> tuple[int, ...]:
+        """The lengths to compile, the shortest first."""
+        return tuple(sorted(set(self.prefill))) or default_prefill(self.seq_len)
+
+
+def default_prefill(seq_len: int) -> tuple[int, ...]:
+    """128, 512, 2048, ... and the whole cache: few, as each is compiled by itself."""
+    lengths = []
+    length = SHORTEST_PREFILL
+    while length < seq_len:
+        lengths.append(length)
+        length *= 4
+    return (*lengths, seq_len)
+
+
 def compile_imported(
-    imported: Imported,
+    imported: Imported | ImportedGeneration,
     name: str,
     options: CompileOptions,
     *,
     causal_lm: CausalLMInfo | None = None,
+    tokenizer: Any = None,
 ) -> CompiledModel:
     """Run the pipeline on an imported module and assemble its netlist."""
     context = CompileContext(values=dict(imported.values))
@@ -120,54 +153,63 @@ def compile_imported(
         name=name,
         chip=options.chip,
         weights_format=DataFormat(options.weights_format),
-        host_steps=() if causal_lm is None else ("tokenize", "argmax"),
+        host_steps=_host_steps(causal_lm),
     )
     require_sound(netlist, load_chip(options.chip))
-    return CompiledModel(netlist, context.values, causal_lm=causal_lm, name=name)
+    return CompiledModel(
+        netlist,
+        context.values,
+        causal_lm=causal_lm,
+        name=name,
+        tokenizer=None if tokenizer is None else lambda: tokenizer,
+    )
+
+
+def _host_steps(causal_lm: CausalLMInfo | None) -> tuple[str, ...]:
+    if causal_lm is None:
+        return ()
+    return ("tokenize", "argmax" if causal_lm.decode is None else "sample")
 
 
 def compile_causal_lm(
     source: str,
     *,
-    seq_len: int,
+    shape: GenerationShape,
     options: CompileOptions,
+    forward: bool = False,
     with_weights: bool = True,
     random_seed: int | None = None,
     progress: Step | None = None,
 ) -> tuple[CompiledModel, Any]:
     """Compile a causal language model; also return its tokenizer, if it has one.
 
-    `source` is a folder, a GGUF file, a package that ships one, or a hub name. With a
-    `random_seed` the folder needs config.json only, and the weights are drawn.
+    `source` is a folder, a GGUF file, a package that ships one, or a hub name. It
+    becomes prefill and decode over a cache or, with `forward`, one pass over
+    `shape.seq_len` tokens that gives all logits. With a `random_seed` the folder needs
+    config.json only, and the weights are drawn.
     """
     _note(progress, "loading the model")
-    loaded = _load(source, with_weights=with_weights, random_seed=random_seed)
-    name = resolve_source(source).name
-    model = compile_loaded(
-        loaded, name, seq_len=seq_len, options=options, progress=progress
+    loaded = load_causal_lm(
+        source,
+        random_weights=random_seed is not None,
+        no_weights=not with_weights,
+        seed=random_seed or 0,
     )
+    name = resolve_source(source).name
+    if forward:
+        model = compile_forward(
+            loaded, name, seq_len=shape.seq_len, options=options, progress=progress
+        )
+    else:
+        model = compile_generation(
+            loaded, name, shape=shape, options=options, progress=progress
+        )
     if not with_weights:
         model = CompiledModel(model.netlist, None, causal_lm=model.causal_lm, name=name)
     return model, loaded.tokenizer
 
 
-def _load(
-    source: str, *, with_weights: bool, random_seed: int | None
-) -> LoadedCausalLM:
-    """Load a model. Without weights its constants are real, its parameters memory that
-    nobody writes to, which takes no room."""
-    if with_weights:
-        is_random = random_seed is not None
-        return load_causal_lm(source, random_weights=is_random, seed=random_seed or 0)
-    from transformers.initialization import no_init_weights
-
-    with no_init_weights():
-        loaded = load_causal_lm(source, random_weights=True)
-    loaded.module.tie_weights()  # pyright: ignore[reportCallIssue]
-    return loaded
-
-
-def compile_loaded(
+def compile_forward(
     loaded: LoadedCausalLM,
     name: str,
     *,
@@ -175,12 +217,44 @@ def compile_loaded(
     options: CompileOptions,
     progress: Step | None = None,
 ) -> CompiledModel:
-    """Compile a causal language model that is in memory."""
+    """Compile one pass of a language model that is in memory: T ids to T logits."""
     _note(progress, "torch.export")
     imported = import_causal_lm(loaded.module, seq_len=seq_len, name="main")
     _note(progress, "passes and kernels")
     info = CausalLMInfo(seq_len, _stop_tokens(loaded.module, loaded.config))
-    return compile_imported(imported, name, options, causal_lm=info)
+    return compile_imported(
+        imported, name, options, causal_lm=info, tokenizer=loaded.tokenizer
+    )
+
+
+def compile_generation(
+    loaded: LoadedCausalLM,
+    name: str,
+    *,
+    shape: GenerationShape,
+    options: CompileOptions,
+    progress: Step | None = None,
+) -> CompiledModel:
+    """Compile a language model that is in memory: prefill and decode over a cache."""
+    _note(progress, "torch.export")
+    imported = import_generation(
+        loaded.module,
+        prefill_lengths=shape.prefill_lengths,
+        cache_length=shape.seq_len,
+        batch=shape.batch,
+        name=name,
+    )
+    _note(progress, "passes and kernels")
+    info = CausalLMInfo(
+        shape.seq_len,
+        _stop_tokens(loaded.module, loaded.config),
+        shape.batch,
+        {entry: length for length, entry in imported.prefill.items()},
+        imported.decode,
+    )
+    return compile_imported(
+        imported, name, options, causal_lm=info, tokenizer=loaded.tokenizer
+    )
 
 
 def _note(progress: Step | None, text: str) -> None:

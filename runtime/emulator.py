@@ -211,11 +211,12 @@ class Emulator:
         self._workspace = Workspace()
         self._bound: dict[Run, tuple[Prepared, BoundProgram]] = {}
 
-    def prepare(self) -> None:
-        """Trace and merge every program, make all weights. Done at most once."""
+    def prepare(self, *entries: str) -> None:
+        """Trace and merge the programs of entries, of all by default; make weights."""
         programs = {
             run: self._program(run, self.machine.scalars(run))
-            for run in self.machine.runs
+            for entry in entries or self.machine.entries
+            for run in self.machine.entry(entry)
         }
         self._workspace.words(max(program.words for program in programs.values()))
         for run, program in programs.items():

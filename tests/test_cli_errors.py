@@ -127,8 +127,9 @@ def test_the_sound_one_answers(
     line = ["run", str(sound_artifact), "-p", "what is this", "--max-new-tokens", "2"]
     assert main(line) == 0
     shown = capsys.readouterr().out
-    assert "embedding" in shown
-    assert "L1 peak" in shown
+    assert "tokens/s; the first after" in shown
+    assert re.search(r"first token after \d+\.\d+ ms through @prefill", shown)
+    assert re.search(r"tokens/s/user .* at positions 3 to 3", shown)
     assert entries(sound_artifact) == [
         MANIFEST,
         NETLIST,
@@ -168,6 +169,20 @@ def give_unsupported_operations(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(CONFIG | mixture))
 
 
+def give_rope(folder: Path, **parameters: object) -> None:
+    scaling = {"rope_theta": 10000.0, **parameters}
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"rope_scaling": scaling}))
+
+
+def give_window(folder: Path) -> None:
+    mistral = {
+        "model_type": "mistral",
+        "architectures": ["MistralForCausalLM"],
+        "sliding_window": 16,
+    }
+    (folder / "config.json").write_text(json.dumps(CONFIG | mistral))
+
+
 BAD_MODELS: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), [], "has no config.json"),
     "no weights": (lambda f: (f / MODEL_WEIGHTS).unlink(), [], "has no model.safe"),
@@ -180,8 +195,39 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
     ),
     "no sequence": (lambda _: None, ["--seq-len", "0"], "limit: at least 1"),
     "sequence too long": (lambda _: None, ["--seq-len", "65"], "limit: 64 tokens"),
+    "no user": (lambda _: None, ["--batch", "0"], "limit: at least 1"),
+    "too many users": (lambda _: None, ["--batch", "33"], "1 to 32 users"),
+    "no prompt": (lambda _: None, ["--prefill", "0"], "prefill does not fit"),
+    "prompt over cache": (lambda _: None, ["--prefill", "8,33"], "found: 33 tokens"),
+    "prompts without numbers": (lambda _: None, ["--prefill", "a"], "as in 1,2,3"),
+    "batch of one pass": (
+        lambda _: None,
+        ["--forward", "--batch", "2"],
+        "one pass without a cache",
+    ),
+    "unknown rope": (
+        lambda f: give_rope(f, rope_type="spiral"),
+        ["--random-weights"],
+        "spiral",
+    ),
+    "rope that changes": (
+        lambda f: give_rope(f, rope_type="dynamic", factor=2.0),
+        ["--random-weights"],
+        "rotary embedding of type 'dynamic' is not supported\n.*rotary_emb\n.*default",
+    ),
+    "sliding window": (
+        give_window,
+        ["--random-weights"],
+        "sliding window is not supported\n.*of 16 tokens.*\n.*found: 32 tokens",
+    ),
     "unknown chip": (lambda _: None, ["--chip", "n15"], "chip 'n15' is not known"),
     "unknown pass": (lambda _: None, ["--disable-pass", "x"], "pass 'x' cannot be"),
+}
+
+
+WRONG_USAGE = {
+    *("sequence too long", "too many users", "no prompt", "prompt over cache"),
+    *("prompts without numbers", "batch of one pass"),
 }
 
 
@@ -190,7 +236,7 @@ def test_bad_model(case: str, model: Path, tmp_path: Path, forge: Forge) -> None
     damage, more, message = BAD_MODELS[case]
     damage(model)
     before = entries(tmp_path)
-    code = 2 if case == "sequence too long" else 1
+    code = 2 if case in WRONG_USAGE else 1
     error = forge.refuses(*compile_line(model, tmp_path / "out", *more), code=code)
     assert re.search(message, error)
     assert "  to do: " in error
@@ -301,6 +347,11 @@ def run_line(folder: Path) -> list[str]:
     return ["run", str(folder), "-p", "hello", "--max-new-tokens", "1"]
 
 
+def token_line(folder: Path, *prompts: str) -> list[str]:
+    words = [word for prompt in prompts for word in ("--token-ids", prompt)]
+    return ["run", str(folder), *words, "--max-new-tokens", "1"]
+
+
 BAD_ARTIFACTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda f: (f / MANIFEST).unlink(), "it has no manifest.json"),
     "manifest cut short": (lambda f: cut_short(f / MANIFEST), "manifest.json is dam"),
@@ -310,7 +361,7 @@ BAD_ARTIFACTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "manifest of the future": (
         lambda f: (f / MANIFEST).write_text('{"format": 99}'),
-        "another format\n.*limit: format 1\n.*found: format 99",
+        "another format\n.*limit: format 2\n.*found: format 99",
     ),
     "no netlist": (lambda f: (f / NETLIST).unlink(), "has no netlist.mlir"),
     "netlist empty": (lambda f: (f / NETLIST).write_text(""), "netlist.mlir"),
@@ -341,22 +392,53 @@ def test_without_weights_it_is_timed_not_run(
     assert "was compiled without weights: it can be timed, not run" in error
 
 
-def test_prompt_longer_than_compiled(artifact: Path, forge: Forge) -> None:
-    prompt = "hello " * (SEQ_LEN + 1)
-    error = forge.refuses("run", artifact, "--prompt", prompt)
-    assert f"limit: 1 to {SEQ_LEN} tokens" in error
-    assert f"found: {SEQ_LEN + 1} tokens" in error
-    assert f"--seq-len {SEQ_LEN + 33}" in error
+def test_prompt_and_answer_longer_than_the_cache(artifact: Path, forge: Forge) -> None:
+    prompt = "hello " * (SEQ_LEN - 1)
+    line = ["run", artifact, "--prompt", prompt, "--max-new-tokens", "2"]
+    error = forge.refuses(*line)
+    assert f"limit: {SEQ_LEN} tokens (the cache length)" in error
+    assert f"found: {SEQ_LEN - 1} tokens of prompt and 2 new" in error
+    assert f"--seq-len {2 * SEQ_LEN}" in error
 
 
 def test_empty_prompt(artifact: Path, forge: Forge) -> None:
-    assert "found: 0 tokens" in forge.refuses("run", artifact, "--prompt", "")
+    error = forge.refuses("run", artifact, "--prompt", "")
+    assert "found: 0 tokens of prompt" in error
 
 
 def test_token_that_the_model_does_not_have(artifact: Path, forge: Forge) -> None:
-    error = forge.refuses("run", artifact, "--token-ids", "1,96")
+    error = forge.refuses(*token_line(artifact, "1,96"))
     assert "limit: 0 to 95" in error
     assert "found: 96" in error
+
+
+def test_more_prompts_than_users(artifact: Path, forge: Forge) -> None:
+    error = forge.refuses(*token_line(artifact, "1", "2"), code=2)
+    assert "limit: 1 to 1 prompts at a time" in error
+    assert "--batch" in error
+    error = forge.refuses(*token_line(artifact, "1", "2"), "--batch", "1", code=2)
+    assert "found: 2 prompts" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        (["--temperature", "-1"], "limit: 0 or more"),
+        (["--top-k", "-1"], "limit: 0 (all tokens) or more"),
+        (["--top-p", "0"], "limit: more than 0, up to 1"),
+        (["--seed", "-1"], "limit: 0 or more"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "chat"])
+def test_sampling_without_meaning(
+    command: str, words: list[str], limit: str, artifact: Path, forge: Forge
+) -> None:
+    line = token_line(artifact, "1") if command == "run" else ["chat", artifact]
+    assert limit in forge.refuses(*line, *words, code=2)
+
+
+def test_chat_needs_a_chat_template(artifact: Path, forge: Forge) -> None:
+    assert "has no chat template" in forge.refuses("chat", artifact, code=2)
 
 
 @pytest.mark.parametrize(
@@ -373,7 +455,7 @@ def test_what_to_run_is_said_once(
 
 EDITS: dict[str, tuple[str, str, str]] = {
     "unknown buffer in a run": (
-        r"run @embedding \(@\w+",
+        r"run @embedding \(@[\w.]+",
         "run @embedding (@nobody",
         "nobody",
     ),

@@ -10,7 +10,7 @@ from forge.cli import main
 from forge.errors import ForgeError, UsageError
 
 HEAVY = ("torch", "numpy", "numba", "transformers", "xdsl", "onnx", "networkx")
-COMMANDS = ("compile", "run", "check", "inspect", "profile", "bench", "demo")
+COMMANDS = ("compile", "run", "chat", "check", "inspect", "profile", "bench", "demo")
 
 Capture = pytest.CaptureFixture[str]
 

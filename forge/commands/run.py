@@ -2,149 +2,228 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forge.arguments import require_at_least
-from forge.console import show_json, step
+from forge.arguments import parse_numbers, require_at_least
+from forge.console import format_cell, show_json, step
 from forge.errors import UsageError
-from forge.reports import show_profile
 
 if TYPE_CHECKING:
     from forge.compiled_model import CompiledModel
+    from forge.device_time import DeviceTime
+    from forge.generate import Generation
+    from forge.sampling import Sampling
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the model is asked: its tokens, and the tokenizer that reads the answer."""
+class RunRequest:
+    """What a user of `forge run` may choose. Prompts or token numbers, not both."""
 
-    token_ids: Sequence[int]
-    tokenizer: Any = None
+    folder: Path
+    prompts: Sequence[str] = ()
+    token_ids: Sequence[str] = ()
+    batch: int | None = None
+    max_new_tokens: int = 32
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    use_chat_template: bool = True
+    numerics: str = "fast"
+
+    def sampling(self) -> Sampling:
+        """How tokens are chosen. Raises `UsageError`."""
+        from forge.sampling import Sampling
+
+        return Sampling(self.temperature, self.top_k, self.top_p, self.seed)
 
 
 @dataclass
 class Answer:
-    """What came out, as text and as tokens, and how long it took on this host."""
+    """What came out for one prompt, as text and as tokens."""
 
     text: str = ""
     token_ids: list[int] = field(default_factory=list)
+
+
+@dataclass
+class HostTime:
+    """How long a generation took here, its prompts and its steps."""
+
+    first_token_seconds: float = 0.0
     seconds: float = 0.0
+    tokens: int = 0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of all users, over the whole time."""
+        return self.tokens / self.seconds
 
 
-def run_run(
-    folder: Path,
-    prompt: str | None,
-    *,
-    token_ids: str | None,
-    max_new_tokens: int,
-    use_chat_template: bool,
-    numerics: str = "fast",
-    json: bool,
-) -> None:
-    """Streams the greedy answer to a prompt, then prints what it cost."""
-    require_at_least(1, "--max-new-tokens", value=max_new_tokens)
-    if (prompt is None) == (token_ids is None):
-        raise UsageError(
-            "forge run takes a prompt or token numbers",
-            advice='give either --prompt "..." or --token-ids 1,2,3',
-        )
-    numbers = None if token_ids is None else parse_token_ids(token_ids)
+def run_run(request: RunRequest, *, json: bool) -> None:
+    """Streams the answers to prompts, then prints what they cost."""
+    prompts = _check(request)
     from forge.artifact import load, read_manifest
 
-    read_manifest(folder)
-    with step(f"loading {folder}"):
-        model = load(folder, numerics=numerics)
-        if numbers is not None:
-            question = Question(numbers)
-        else:
-            assert prompt is not None
-            question = ask(folder, prompt, use_chat_template=use_chat_template)
-    answer(model, question, max_new_tokens=max_new_tokens, json=json)
+    read_manifest(request.folder)
+    sampling = request.sampling()
+    with step(f"loading {request.folder}"):
+        model = load(request.folder, numerics=request.numerics)
+        if request.prompts:
+            prompts = ask(model, request.folder, request)
+    answer(
+        model,
+        _repeated(prompts, request.batch),
+        max_new_tokens=request.max_new_tokens,
+        sampling=sampling,
+        json=json,
+    )
 
 
-def parse_token_ids(text: str) -> list[int]:
-    """Reads `1,2,3`."""
-    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
+def _check(request: RunRequest) -> list[list[int]]:
+    """Refuse what has no meaning; the token numbers that were given."""
+    require_at_least(1, "--max-new-tokens", value=request.max_new_tokens)
+    if bool(request.prompts) == bool(request.token_ids):
         raise UsageError(
-            "--token-ids takes numbers with commas between them",
-            value=text,
-            advice="write them as in 1,2,3",
+            "forge run takes prompts or token numbers",
+            advice='give either --prompt "..." or --token-ids 1,2,3',
         )
-    return [int(number) for number in text.split(",")]
+    if request.batch is not None:
+        require_at_least(1, "--batch", value=request.batch)
+    return [parse_numbers(text, "--token-ids") for text in request.token_ids]
 
 
-def ask(folder: Path, prompt: str, *, use_chat_template: bool = True) -> Question:
-    """The prompt in the tokens of the model that `folder` holds."""
+def _repeated(prompts: list[list[int]], batch: int | None) -> list[list[int]]:
+    """The prompts in turn until there are as many as users."""
+    if batch is None:
+        return prompts
+    if batch < len(prompts):
+        raise UsageError(
+            "there are more prompts than users",
+            limit=f"--batch {batch}",
+            value=f"{len(prompts)} prompts",
+            advice="leave --batch out, or some prompts",
+        )
+    return [prompts[number % len(prompts)] for number in range(batch)]
+
+
+def ask(model: CompiledModel, folder: Path, request: RunRequest) -> list[list[int]]:
+    """The prompts in the tokens of the model that `folder` holds."""
     from forge.artifact import load_tokenizer_of
-    from forge.generate import encode_prompt
+    from forge.generate import encode_prompt, require_generation
 
-    tokenizer = load_tokenizer_of(folder)
-    tokens = encode_prompt(tokenizer, prompt, chat=use_chat_template)
-    return Question(tokens, tokenizer)
+    require_generation(model)
+    tokenizer = model.tokenizer or load_tokenizer_of(folder)
+    return [
+        encode_prompt(tokenizer, prompt, chat=request.use_chat_template)
+        for prompt in request.prompts
+    ]
 
 
 def answer(
     model: CompiledModel,
-    question: Question,
+    prompts: list[list[int]],
     *,
     max_new_tokens: int,
+    sampling: Sampling | None = None,
     heading: str = "",
     json: bool = False,
 ) -> None:
-    """Streams the answer below a heading, then prints the cost."""
-    from forge.generate import require_prompt_fits
-    from forge.profile.document import profile_summary
+    """Streams the answers below a heading, then prints the cost."""
+    from forge.device_time import device_time
+    from forge.generate import Generation, require_prompts_fit
 
-    require_prompt_fits(model, question.token_ids)
-    with step("preparing the emulator"):
-        model.emulator.prepare()
+    require_prompts_fit(model, prompts, max_new_tokens)
+    generation = Generation(
+        model, prompts, max_new_tokens=max_new_tokens, sampling=sampling
+    )
+    prepare(generation)
     if heading:
         print(f"\n{heading}\n")
-    found = stream(model, question, max_new_tokens, silent=json)
+    answers, host = stream(generation, silent=json)
     with step("timing") as progress:
-        profile = model.profile(progress)
+        device = device_time(model, generation, progress)
     if json:
-        show_json(
-            {
-                "text": found.text,
-                "token_ids": found.token_ids,
-                "host_tokens_per_second": len(found.token_ids) / found.seconds,
-                **profile_summary(profile),
-            }
-        )
+        show_json(_document(answers, host, device))
         return
-    title = f"One pass of {model.name} on {model.machine.chip.name}"
-    show_profile(profile, title=title)
-    print(
-        f"Each token is one pass over all {model.sequence_length} positions: "
-        f"{profile.milliseconds:.2f} ms on the chip; here, {len(found.token_ids)} "
-        f"tokens took {found.seconds:.1f} s."
-    )
+    print("\n".join(cost_lines(host, device, chip=model.machine.chip.name)))
 
 
-def stream(
-    model: CompiledModel, question: Question, max_new_tokens: int, *, silent: bool
-) -> Answer:
-    """Generates, and prints each piece of the answer when it is there."""
-    from forge.generate import generate
+def prepare(generation: Generation) -> None:
+    """Makes ready what the prompts need, so that streaming starts at once."""
+    session = generation.session
+    entries = {session.bucket(len(prompt))[0] for prompt in generation.prompts}
+    assert session.info.decode is not None
+    with step("preparing the emulator"):
+        session.emulator.prepare(*sorted(entries), session.info.decode)
 
-    found = Answer()
-    begin = time.perf_counter()
-    for token in generate(
-        model,
-        question.token_ids,
-        tokenizer=question.tokenizer,
-        max_new_tokens=max_new_tokens,
-    ):
+
+def stream(generation: Generation, *, silent: bool) -> tuple[list[Answer], HostTime]:
+    """Generates, and prints each piece of an answer when it is there.
+
+    Of several users, whole answers are printed, each when it is done.
+    """
+    alone = len(generation.prompts) == 1
+    answers = [Answer() for _ in generation.prompts]
+    host, begin = HostTime(), time.perf_counter()
+    for token in generation.run():
+        found = answers[token.user]
         found.text += token.text
         found.token_ids.append(token.number)
-        if not silent:
+        host.tokens += 1
+        if host.tokens == len(answers):
+            host.first_token_seconds = time.perf_counter() - begin
+        if alone and not silent:
             print(token.text, end="", flush=True)
-    found.seconds = time.perf_counter() - begin
-    if not silent:
+        elif not silent and generation.users[token.user].is_done:
+            print(f"[{token.user}] {found.text.strip()}\n", flush=True)
+    host.seconds = time.perf_counter() - begin
+    if alone and not silent:
         print("\n")
-    return found
+    return answers, host
+
+
+def cost_lines(host: HostTime, device: DeviceTime, *, chip: str) -> list[str]:
+    """What the answers took on this host, and would take on the chip."""
+    here = (
+        f"here: {host.tokens} tokens in {host.seconds:.1f} s, "
+        f"{format_cell(host.tokens_per_second)} tokens/s; "
+        f"the first after {host.first_token_seconds:.1f} s"
+    )
+    entries = list(dict.fromkeys(device.prefill))
+    through = f" through @{', @'.join(entries)}" if entries else ""
+    there = (
+        f"predicted on {chip}: first token after {device.first_token_ms:.2f} ms"
+        f"{through}"
+    )
+    if device.tokens_per_second is not None and device.positions is not None:
+        first, last = device.positions
+        each = device.decode_ms / device.decode_steps
+        there += (
+            f"; then {device.tokens_per_second:,.0f} tokens/s/user "
+            f"({each:.2f} ms a step at positions {first} to {last})"
+        )
+    return [here, there]
+
+
+def _document(answers: list[Answer], host: HostTime, device: DeviceTime) -> Any:
+    return {
+        "answers": [vars(found) for found in answers],
+        "host": {
+            "seconds": host.seconds,
+            "first_token_seconds": host.first_token_seconds,
+            "tokens_per_second": host.tokens_per_second,
+        },
+        "predicted_device": {
+            "first_token_ms": device.first_token_ms,
+            "prefill": list(device.prefill),
+            "decode_steps": device.decode_steps,
+            "decode_ms": device.decode_ms,
+            "positions": device.positions,
+            "tokens_per_second_per_user": device.tokens_per_second,
+        },
+    }

@@ -125,7 +125,8 @@ def require_plain_attention(
             advice="compile the model as a module, with forge.compile",
         )
     for name, setting in settings.items():
-        if name not in WITHOUT_MEANING and setting is not None:
+        is_off = setting is None or setting is False
+        if name not in WITHOUT_MEANING and not is_off:
             raise UnsupportedError(
                 f"attention with '{name}' is not supported",
                 value=type(setting).__name__,

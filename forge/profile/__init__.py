@@ -1,7 +1,14 @@
 """Predicted cost: what a netlist costs, why, and where."""
 
 from forge.profile.bounds import Bound, Limit
-from forge.profile.model import Profile, ProgramProfile, Roofs, profile_machine
+from forge.profile.model import (
+    Profile,
+    ProgramProfile,
+    Roofs,
+    Timings,
+    entry_cycles,
+    profile_machine,
+)
 
 __all__ = [
     "Bound",
@@ -9,5 +16,7 @@ __all__ = [
     "Profile",
     "ProgramProfile",
     "Roofs",
+    "Timings",
+    "entry_cycles",
     "profile_machine",
 ]

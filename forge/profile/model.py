@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 from dialects.chip import Chip
 from dialects.netlist_summary import NetlistSummary
@@ -18,6 +19,9 @@ from runtime.costs import load_costs
 from runtime.emulator import Machine, Run, Scalars
 from runtime.launch import Launch
 from runtime.timing import LaunchTiming, time_launch, warm_up
+
+Timings: TypeAlias = MutableMapping[Hashable, LaunchTiming]
+"""Timed launches by `launch_key`."""
 
 
 @dataclass(frozen=True)
@@ -209,13 +213,15 @@ def profile_machine(
     entry: str | None = None,
     scalars: Scalars | None = None,
     recorded: Collection[str] = (),
+    known: Timings | None = None,
 ) -> Profile:
     """Time every distinct launch of a netlist, or of one of its entries.
 
     Programs in `recorded` are timed step by step. `scalars` gives run-time scalars by
-    buffer; others are at the upper ends of their ranges. Raises `ForgeError` for a
-    value outside of its range.
+    buffer; others are at the upper ends of their ranges. `known` is where timings are
+    looked up and kept. Raises `ForgeError` for a value outside of its range.
     """
+    timings: Timings = {} if known is None or recorded else known
     if progress is not None:
         progress.update("compiling its event loop, once on a machine")
     warm_up()
@@ -229,7 +235,9 @@ def profile_machine(
     def timed(key: Hashable) -> ProgramProfile:
         run = first[key]
         launch = machine.launch(run, machine.scalars(run, scalars))
-        timing = time_launch(launch, recorded=run.program in recorded)
+        if key not in timings:
+            timings[key] = time_launch(launch, recorded=run.program in recorded)
+        timing = timings[key]
         l1_bytes = summary.programs[run.program].l1_bytes or 0
         return _program(launch, timing, roofs, runs=runs[key], l1_bytes=l1_bytes)
 
@@ -276,6 +284,25 @@ def _each(
 def _size(machine: Machine, run: Run) -> int:
     """Tiles of all operands of a run: about how long it takes to time."""
     return sum(t.tile_rows * t.tile_columns for t in machine.tensors(run))
+
+
+def entry_cycles(
+    machine: Machine, entry: str, scalars: Scalars, *, known: Timings
+) -> float:
+    """Cycles of one call of an entry, gaps between its launches included.
+
+    As `profile_machine`, but without the rest of a profile: for many calls of which
+    most launches are `known`.
+    """
+    lines = machine.entry(entry)
+    cycles = Roofs.of(machine.chip).gap_cycles * max(0, len(lines) - 1)
+    for run in lines:
+        key = launch_key(machine, run, scalars)
+        if key not in known:
+            launch = machine.launch(run, machine.scalars(run, scalars))
+            known[key] = time_launch(launch)
+        cycles += known[key].cycles
+    return cycles
 
 
 def launch_key(machine: Machine, run: Run, scalars: Scalars | None = None) -> Hashable:

@@ -82,7 +82,9 @@ def close(got: np.ndarray, wanted: np.ndarray) -> None:
     assert np.corrcoef(got.reshape(-1), wanted.reshape(-1))[0, 1] >= PCC
 
 
-@pytest.mark.parametrize(("name", "batch"), [("llama", 1), ("qwen2", 1), ("qwen3", 3)])
+@pytest.mark.parametrize(
+    ("name", "batch"), [("llama", 1), ("qwen2", 1), ("qwen3", 1), ("qwen3", 3)]
+)
 def test_each_step_agrees_with_pytorch(name: str, batch: int) -> None:
     """Prompts differ in length, and a step crosses a tile of the cache."""
     subject = build(CONFIGS[name], batch)
