@@ -14,7 +14,7 @@ from dialects.allocation import page_bytes
 from dialects.chip import Chip
 from dialects.netlist_summary import NetlistSummary, ProgramSummary, instances_of
 from dialects.program import Gather, Multicast, tensor_of
-from dialects.tensix import BufferOp, NetlistOp
+from dialects.tensix import BufferOp, NetlistOp, RunOp
 
 
 def notes(
@@ -58,18 +58,29 @@ def header_notes(
         f"{_count(steps, 'host step')}; "
         f"up to {summary.most_cores} of {chip.num_cores} cores"
     )
+    caches = summary.cache_bytes
     yield (
         f"L1 peak {show_bytes(peak)} of {show_bytes(chip.l1_usable_bytes)} on a core"
         + (f" (@{fullest})" if fullest else "")
         + f"; DRAM {show_bytes(summary.weight_bytes)} of weights, "
-        f"{show_bytes(summary.scratch_bytes)} of scratch"
+        + (f"{show_bytes(caches)} of caches, " if caches else "")
+        + f"{show_bytes(summary.scratch_bytes)} of scratch"
     )
     if cycles:
-        total = sum(cycles.get(p.name, 0) * p.runs for p in summary.programs.values())
-        milliseconds = total / chip.clock_ghz / 1e6
+        yield from _predictions(summary, cycles)
+
+
+def _predictions(summary: NetlistSummary, cycles: Mapping[str, float]) -> Iterator[str]:
+    """The cycles of all programs, one line for each entry."""
+    entries, clock_ghz = summary.bindings.entries, summary.chip.clock_ghz
+    for name, runs in entries.items():
+        programs = [run.program.data for run in runs if isinstance(run, RunOp)]
+        total = sum(cycles.get(program, 0) for program in programs)
+        milliseconds = total / clock_ghz / 1e6
+        what = "predicted" if len(entries) == 1 else f"entry @{name}: predicted"
         yield (
-            f"predicted {round(total):,} cycles in programs, {milliseconds:.3g} ms at "
-            f"{chip.clock_ghz:.2f} GHz"
+            f"{what} {round(total):,} cycles in programs, {milliseconds:.3g} ms at "
+            f"{clock_ghz:.2f} GHz"
         )
 
 

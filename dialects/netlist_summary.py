@@ -127,15 +127,23 @@ class NetlistSummary:
         return sum(b.tensor.num_bytes for b in buffers if b.recipe is not None)
 
     @property
+    def cache_bytes(self) -> int:
+        """Bytes of all buffers that outlive a run."""
+        buffers = self.bindings.buffers.values()
+        return sum(b.tensor.num_bytes for b in buffers if b.role == "cache")
+
+    @property
     def scratch_bytes(self) -> int:
         """DRAM that all other buffers take at most at one time."""
-        weights = {
-            b.name for b in self.bindings.buffers.values() if b.recipe is not None
+        lasting = {
+            b.name
+            for b in self.bindings.buffers.values()
+            if b.recipe is not None or b.role == "cache"
         }
         own = [
             (name, place)
             for name, place in self.places.items()
-            if place.memory == "dram" and name not in weights
+            if place.memory == "dram" and name not in lasting
         ]
         sizes = {name: self.bindings.buffers[name].tensor.num_bytes for name, _ in own}
         return max(

@@ -370,6 +370,9 @@ def inspect_command(
     weights: Annotated[
         bool, typer.Option("--weights", help="The weights and how each is made.")
     ] = False,
+    caches: Annotated[
+        bool, typer.Option("--caches", help="The buffers that outlive a run.")
+    ] = False,
     sources: Annotated[
         bool, typer.Option("--sources", help="All source lines of each program.")
     ] = False,
@@ -385,6 +388,7 @@ def inspect_command(
         core=None if core is None else parse_core(core, "--core"),
         l1=None if l1 is None else parse_core(l1, "--l1"),
         show_weights=weights,
+        show_caches=caches,
         show_sources=sources,
         json=json,
     )

@@ -130,6 +130,7 @@ def program_rows(shown: Inspected) -> Rows:
                 "cores": program.num_cores,
                 "grid": f"{program.grid.x}x{program.grid.y}",
                 "runs": program.runs,
+                "entries": _entries_of(shown, program),
                 "L1 KiB": _kib(program.l1_bytes),
                 "read KiB": _kib(program.read_bytes),
                 "written KiB": _kib(program.written_bytes),
@@ -138,6 +139,18 @@ def program_rows(shown: Inspected) -> Rows:
             }
         )
     return rows
+
+
+def _entries_of(shown: Inspected, program: ProgramSummary) -> str | None:
+    """The entries that run a program, where there are several entries."""
+    entries = shown.summary.bindings.entries
+    if len(entries) == 1:
+        return None
+    return ", ".join(
+        name
+        for name, runs in entries.items()
+        if any(isinstance(r, RunOp) and r.program.data == program.name for r in runs)
+    )
 
 
 def _kib(num_bytes: int | None) -> int | None:
@@ -230,6 +243,22 @@ def weight_rows(shown: Inspected) -> Rows:
             }
         )
     return rows
+
+
+def cache_rows(shown: Inspected) -> Rows:
+    """One row for each line of buffers that outlive a run."""
+    return [
+        {
+            "buffer": f"@{op.sym_name.data}",
+            "number": instances_of(op),
+            "shape": "x".join(map(str, tensor.shape)),
+            "format": tensor.data_format.value,
+            "bytes": instances_of(op) * tensor.num_bytes,
+        }
+        for op in shown.summary.bindings.buffer_ops
+        if op.role is not None and op.role.data == "cache"
+        for tensor in [tensor_of(op)]
+    ]
 
 
 def source_rows(shown: Inspected) -> Rows:

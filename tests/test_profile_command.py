@@ -80,18 +80,25 @@ def test_a_trace_beside_json(folder: str, tmp_path: Path, capsys: Capture) -> No
     assert "https://ui.perfetto.dev" in shown.err
 
 
-def test_an_entry_must_be_named_where_there_are_several(
-    tmp_path: Path, capsys: Capture
-) -> None:
+def test_each_entry_by_itself(tmp_path: Path, capsys: Capture) -> None:
     text = (FOLDER / "update_rows.mlir").read_text()
     run = next(line for line in text.splitlines() if "run @" in line)
     entries = [f"entry @{name} {{\n{run}\n{run}\n}}" for name in ("prefill", "decode")]
     path = tmp_path / "netlist.mlir"
     path.write_text(text.replace(run, "\n".join(entries)))
     assert main(["profile", str(path), "--entry", "decode", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["total"]["launches"] == 2
-    assert main(["profile", str(path)]) == 1
+    one = json.loads(capsys.readouterr().out)
+    assert one["total"]["launches"] == 2
+    assert main(["profile", str(path), "--json"]) == 0
+    both = json.loads(capsys.readouterr().out)["entries"]
+    assert both == {"prefill": one, "decode": one}
+    assert main(["profile", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("netlist.mlir @prefill") < shown.index("netlist.mlir @decode")
+    trace = tmp_path / "trace.json"
+    assert main(["profile", str(path), "--trace", str(trace)]) == 1
     assert "name one of prefill, decode" in capsys.readouterr().err
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize("name", ["pos", "positions"])

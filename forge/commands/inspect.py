@@ -20,11 +20,13 @@ def run_inspect(
     core: Core | None,
     l1: Core | None,
     show_weights: bool,
+    show_caches: bool,
     show_sources: bool,
     json: bool,
 ) -> None:
     """Prints the table of programs, or the part of the netlist that was asked for."""
-    whole = not (program or core or l1 or show_weights or show_sources)
+    parts = (program, core, l1, show_weights, show_caches, show_sources)
+    whole = not any(parts)
     overview = read_overview(folder, NETLIST) if whole else None
     if overview is not None:
         _show_programs(overview, json=json)
@@ -37,6 +39,7 @@ def run_inspect(
         core=core,
         l1=l1,
         show_weights=show_weights,
+        show_caches=show_caches,
         show_sources=show_sources,
         json=json,
     )
@@ -49,10 +52,11 @@ def _show_part(
     core: Core | None,
     l1: Core | None,
     show_weights: bool,
+    show_caches: bool,
     show_sources: bool,
     json: bool,
 ) -> None:
-    from forge.inspect_netlist import core_rows, source_rows, weight_rows
+    from forge.inspect_netlist import cache_rows, core_rows, source_rows, weight_rows
 
     if l1 is not None:
         _show_l1(shown, program, l1, json=json)
@@ -64,6 +68,9 @@ def _show_part(
     elif show_weights:
         total = shown.summary.weight_bytes
         _show_rows(f"weights, {total:,} bytes", weight_rows(shown), json=json)
+    elif show_caches:
+        total = shown.summary.cache_bytes
+        _show_rows(f"caches, {total:,} bytes", cache_rows(shown), json=json)
     elif show_sources:
         _show_rows("sources", source_rows(shown), json=json)
     elif program is not None:

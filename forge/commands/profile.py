@@ -12,6 +12,7 @@ from forge.console import show_json, show_table, step
 from forge.errors import UsageError
 
 if TYPE_CHECKING:
+    from forge.console import Step
     from forge.profile import Profile
     from forge.profile.tables import Table
     from forge.profile.trace import Selection
@@ -36,50 +37,105 @@ class ProfileRequest:
 
 
 def run_profile(request: ProfileRequest, *, json: bool) -> None:
-    """Times the netlist and prints cycles per program, kernel and resource."""
+    """Times the netlist and prints cycles per program, kernel and resource.
+
+    Of several entries each by itself, unless the request names one.
+    """
     netlist = load_netlist(request.folder)
     with step("timing") as progress:
-        from forge.profile import profile_machine
-        from forge.profile.trace import Selection
         from runtime.emulator import Machine
 
         machine = Machine(netlist)
-        runs = machine.entry(request.entry)
-        _check(machine, runs, request)
-        chosen = Selection.of(
-            machine,
-            runs,
-            layers=request.layers,
-            program=request.program,
-            core=request.core,
-        )
-        recorded = chosen.programs if request.trace is not None else ()
-        profile = profile_machine(
-            machine,
-            progress,
-            entry=request.entry,
-            scalars=_scalars(machine, runs, request.scalars),
-            recorded=recorded,
-        )
+        entries = _entries(machine, request)
+        _check(machine, request)
+        chosen = _selection(machine, request) if request.trace is not None else None
+        profiles = _profiles(machine, entries, request, chosen, progress)
     if json:
-        from forge.profile.document import profile_document
-
-        shown = {"program": request.program, "core": request.core}
-        show_json(profile_document(profile, **shown))
+        _show_json(machine, profiles, request)
     else:
-        _show(profile, request)
-    if request.trace is not None:
+        for entry, profile in profiles.items():
+            is_alone = len(machine.entries) == 1
+            title = f"{request.folder}" if is_alone else f"{request.folder} @{entry}"
+            _show(profile, request, title)
+        if request.program is None and request.core is None:
+            print("more: --program NAME, --core X,Y, --trace FILE")
+    if request.trace is not None and chosen is not None:
+        (profile,) = profiles.values()
         _write_trace(profile, request.trace, chosen)
 
 
-def _check(machine: "Machine", runs: Sequence["Run"], request: ProfileRequest) -> None:
-    """Refuse programs and cores that there are not, before anything is timed."""
+def _entries(machine: "Machine", request: ProfileRequest) -> list[str]:
+    """The entries to show: the one that is named, or all that run the program."""
+    named = request.entry is not None or request.trace is not None
+    runs = machine.entry(request.entry) if named else machine.runs
     names = list(dict.fromkeys(run.program for run in runs))
     if request.program is not None and request.program not in names:
         raise UsageError(
             f"there is no program '{request.program}'",
             advice=f"there are {', '.join(names)}",
         )
+    if named:
+        return [request.entry or next(iter(machine.entries))]
+    return [
+        entry
+        for entry, runs in machine.entries.items()
+        if request.program in (None, *(run.program for run in runs))
+    ]
+
+
+def _profiles(
+    machine: "Machine",
+    entries: Sequence[str],
+    request: ProfileRequest,
+    chosen: "Selection | None",
+    progress: "Step",
+) -> dict[str, "Profile"]:
+    from forge.profile import Timings, profile_machine
+
+    known: Timings = {}
+    runs = [run for entry in entries for run in machine.entry(entry)]
+    scalars = _scalars(machine, runs, request.scalars)
+    return {
+        entry: profile_machine(
+            machine,
+            progress,
+            entry=entry,
+            scalars=scalars,
+            recorded=() if chosen is None else chosen.programs,
+            known=known,
+        )
+        for entry in entries
+    }
+
+
+def _selection(machine: "Machine", request: ProfileRequest) -> "Selection":
+    from forge.profile.trace import Selection
+
+    return Selection.of(
+        machine,
+        machine.entry(request.entry),
+        layers=request.layers,
+        program=request.program,
+        core=request.core,
+    )
+
+
+def _show_json(
+    machine: "Machine", profiles: Mapping[str, "Profile"], request: ProfileRequest
+) -> None:
+    """One document, or where there are several entries one for each of them."""
+    from forge.profile.document import profile_document
+
+    documents = {
+        entry: profile_document(profile, program=request.program, core=request.core)
+        for entry, profile in profiles.items()
+    }
+    is_one = request.entry is not None or len(machine.entries) == 1
+    show_json(next(iter(documents.values())) if is_one else {"entries": documents})
+
+
+def _check(machine: "Machine", request: ProfileRequest) -> None:
+    """Refuse what there is not, before anything is timed."""
     if request.layers is not None and request.trace is None:
         raise UsageError(
             "--layers chooses what --trace writes, and there is no --trace",
@@ -127,7 +183,7 @@ def _scalars(
     }
 
 
-def _show(profile: "Profile", request: ProfileRequest) -> None:
+def _show(profile: "Profile", request: ProfileRequest, title: str) -> None:
     from forge.profile import tables
     from forge.reports import show_profile
 
@@ -135,8 +191,7 @@ def _show(profile: "Profile", request: ProfileRequest) -> None:
         _show_table(tables.core_table(profile, request.core, request.program))
         return
     if request.program is None:
-        show_profile(profile, title=str(request.folder))
-        print("more: --program NAME, --core X,Y, --trace FILE")
+        show_profile(profile, title=title)
         return
     for program in profile.programs:
         if program.name == request.program:

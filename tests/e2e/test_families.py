@@ -17,7 +17,7 @@ import torch
 import forge
 from forge.cli import main
 from forge.frontends.huggingface import load_causal_lm
-from tests.e2e.compare import compare
+from tests.e2e.compare import bf16_ulp, compare
 
 SEQ_LEN = 64
 VOCABULARY = 8192
@@ -64,8 +64,9 @@ def test_family_compiles_and_runs_from_a_config(
     model, folder = tmp_path / family, tmp_path / "out"
     model.mkdir()
     (model / "config.json").write_text(json.dumps(FAMILIES[family] | COMMON))
-    compile_line = ["compile", str(model), "-o", str(folder), "--seq-len", str(SEQ_LEN)]
-    assert main([*compile_line, "--random-weights", "--seed", str(SEED)]) == 0
+    compile_line = ["compile", str(model), "--random-weights", "--seed", str(SEED)]
+    compile_line += ["--seq-len", str(SEQ_LEN)]
+    assert main([*compile_line, "-o", str(folder), "--forward"]) == 0
     module = load_causal_lm(model, random_weights=True, seed=SEED).module
     ids = torch.randint(
         VOCABULARY, (1, SEQ_LEN), generator=torch.Generator().manual_seed(0)
@@ -76,13 +77,19 @@ def test_family_compiles_and_runs_from_a_config(
     assert closeness.pcc >= 0.999
 
     prompt = ids[0, :40].tolist()
+    assert main([*compile_line, "-o", str(folder)]) == 0  # replaces what is there
     tokens = run_token_ids(folder, prompt, capsys)
     assert len(tokens) == NEW_TOKENS
-    padded = torch.zeros((1, SEQ_LEN), dtype=torch.int64)
-    padded[0, : len(prompt)] = ids[0, : len(prompt)]
-    first = compiled(padded).numpy().reshape(SEQ_LEN, -1)[len(prompt) - 1]
-    assert tokens[0] == int(first.argmax())
+    for token in tokens:
+        require_likely(module, prompt, token)
+        prompt.append(token)
     print(f"{family}: {closeness}")
+
+
+def require_likely(module: Any, prompt: list[int], token: int) -> None:
+    """The token's logit is the largest in PyTorch, up to bf16 noise."""
+    last = reference(module, torch.tensor([prompt]))[0, -1]
+    assert last.max() - last[token] <= 2 * bf16_ulp(float(last.max()))
 
 
 def reference(module: Any, ids: torch.Tensor) -> np.ndarray:
@@ -97,4 +104,5 @@ def run_token_ids(
     capsys.readouterr()
     line = ["run", str(folder), "--token-ids", ",".join(map(str, prompt)), "--json"]
     assert main([*line, "--max-new-tokens", str(NEW_TOKENS)]) == 0
-    return json.loads(capsys.readouterr().out)["token_ids"]
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
+    return answer["token_ids"]

@@ -20,7 +20,7 @@ from torch import nn
 from dialects.netlist_text import parse_netlist
 from dialects.tensix import BufferOp, HostOp, ProgramOp, RunOp
 from forge.compiled_model import CompiledModel
-from forge.compiler import CompileOptions, compile_loaded
+from forge.compiler import CompileOptions, compile_forward
 from forge.frontends.huggingface import (
     LoadedCausalLM,
     find_packaged_gguf,
@@ -66,7 +66,7 @@ class Subject:
 
     def __init__(self) -> None:
         self.loaded: LoadedCausalLM = load_causal_lm(MODEL)
-        self.compiled: CompiledModel = compile_loaded(
+        self.compiled: CompiledModel = compile_forward(
             self.loaded, "smollm2", seq_len=SEQ_LEN, options=CompileOptions()
         )
 
