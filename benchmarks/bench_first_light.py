@@ -47,10 +47,17 @@ def row(what: str, value: float, unit: str, *, target: float | None = None) -> R
 
 def command_rows(folder: Path) -> list[Row]:
     """Wall time and peak memory of the commands, all imports included."""
-    compile_line = ["compile", MODEL, "-o", str(folder), "--seq-len", str(SEQ_LEN)]
-    run_line = ["run", str(folder), "-p", "What is the capital of France?"]
+    pair, seq_len = str(folder.with_name("pair")), str(SEQ_LEN)
+    forward = ["compile", MODEL, "-o", str(folder), "--seq-len", seq_len, "--forward"]
+    compile_line = ["compile", MODEL, "-o", pair, "--seq-len", seq_len]
+    run_line = ["run", pair, "-p", "What is the capital of France?"]
+    run_line += ["--max-new-tokens", "16"]
     rows: list[Row] = []
-    for what, line in (("forge compile", compile_line), ("forge run", run_line)):
+    for what, line in (
+        ("forge compile --forward", forward),
+        ("forge compile", compile_line),
+        ("forge run", run_line),
+    ):
         seconds, peak = seconds_and_peak(line)
         rows += [row(what, seconds, "s"), row(f"{what}, peak", peak, "GB", target=2)]
     for line in (["--help"], ["inspect", str(folder)]):

@@ -32,6 +32,9 @@ QWEN3_4B = {
 }
 
 
+NETLIST = ("--forward", "--no-weights")
+
+
 def run() -> list[Row]:
     with TemporaryDirectory() as scratch:
         config = Path(scratch) / "qwen3"
@@ -43,7 +46,7 @@ def run() -> list[Row]:
             ("Qwen3-4B", str(config), 32),
         ):
             folder = Path(scratch) / name
-            forge("compile", model, "-o", folder, "--seq-len", tokens, "--no-weights")
+            forge("compile", model, "-o", folder, "--seq-len", tokens, *NETLIST)
             rows += rows_of(name, folder)
         return rows
 

