@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import torch
+
 from benchmarks import Row
 from forge.compiled_model import CompiledModel
 from forge.compiler import CompileOptions, GenerationShape, compile_generation
@@ -46,8 +48,16 @@ FILLER = (
 
 def run() -> list[Row]:
     loaded = load_causal_lm(MODEL)
-    wide: Any = load_causal_lm(MODEL).module.float()
+    wide = in_float32(loaded)
     return [*prompt_rows(loaded, wide), *long_rows(loaded, wide)]
+
+
+def in_float32(loaded: LoadedCausalLM) -> Any:
+    """The same bf16 weights, computed in float32."""
+    wide = load_causal_lm(MODEL, dtype=torch.float32).module
+    state = loaded.module.state_dict()
+    wide.load_state_dict({name: value.float() for name, value in state.items()})
+    return wide
 
 
 def compiled(loaded: LoadedCausalLM, cache: int, prefill: int) -> CompiledModel:

@@ -249,6 +249,16 @@ def test_no_model(tmp_path: Path, forge: Forge) -> None:
     assert entries(tmp_path) == []
 
 
+def test_check_says_what_generation_lacks(model: Path, forge: Forge) -> None:
+    give_rope(model, rope_type="dynamic", factor=2.0)
+    assert "type 'dynamic'" in forge.refuses("check", model, "--seq-len", SEQ_LEN)
+
+
+def test_accuracy_judges_one_pass(artifact: Path, forge: Forge) -> None:
+    error = forge.refuses("accuracy", artifact, code=2)
+    assert "--forward" in error
+
+
 def test_check_lists_unsupported_operations(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

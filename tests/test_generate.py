@@ -214,8 +214,8 @@ def test_predicted_time_grows_with_the_position(compiled: CompiledModel) -> None
     steps = [call for call in session.log if call.entry == "decode"]
     times = call_milliseconds(compiled, steps)
     assert times[-1] > times[0]
-    whole = compiled.profile(entry="decode").milliseconds
-    assert times[-1] == pytest.approx(whole)
+    at_the_end = compiled.profile(entry="decode").milliseconds
+    assert times[-1] == pytest.approx(at_the_end, rel=0.02), "of both users, not one"
 
 
 # -- commands --------------------------------------------------------------------------

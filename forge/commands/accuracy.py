@@ -55,6 +55,12 @@ def run_accuracy(
     from forge.artifact import load
 
     compiled = load(folder)
+    if len(compiled.machine.entries) > 1:
+        raise UsageError(
+            f"'{compiled.name}' has several entries, and one pass is judged",
+            value=", ".join(compiled.machine.entries),
+            advice="compile the model with --forward into another folder",
+        )
     given = _inputs(compiled, folder, text, inputs)
     parameters, netlist = compiled.emulator.parameters, compiled.netlist
     with step("float32 reference"):

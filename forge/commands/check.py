@@ -9,6 +9,7 @@ def run_check(model: str, *, seq_len: int, json: bool) -> None:
     """Prints unsupported operations with shape, count, source line and advice."""
     require_at_least(1, "--seq-len", value=seq_len)
     with step("loading torch"):
+        from forge.frontends.generation import require_generation
         from forge.frontends.huggingface import ROOT, load_causal_lm, wrap_causal_lm
         from forge.frontends.torch_export import (
             check_program,
@@ -19,6 +20,9 @@ def run_check(model: str, *, seq_len: int, json: bool) -> None:
         from passes.pipeline import unplaceable_in
     with step(f"exporting {model}"):
         loaded = load_causal_lm(model, no_weights=True)
+        require_generation(
+            loaded.module, prefill_lengths=[seq_len], cache_length=seq_len, batch=1
+        )
         module, inputs = wrap_causal_lm(loaded.module, seq_len)
         program = export_program(module, inputs)
         found = check_program(program, root=ROOT)
