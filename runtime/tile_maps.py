@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ class TileMap:
         return pattern.tiles + (row * width + column) if inside else None
 
     def _pattern(self, shape: tuple[int, ...]) -> _Pattern:
-        places = np.indices(shape).reshape(len(shape), -1)
+        places = np.indices(shape).reshape(len(shape), prod(shape))
         rows, columns = (
             np.array(numbers, np.int64) @ places for numbers in self.slopes
         )
