@@ -123,6 +123,14 @@ def test_a_moved_pattern_is_the_map_evaluated(
     assert found.tolist() == wanted
 
 
+def test_a_map_without_axes_names_one_tile() -> None:
+    pattern = TileMap.of((), (Const(1), Name("x")), (4, 4))
+    assert pattern is not None
+    found = pattern.tiles({"x": 2}, {})
+    assert found is not None
+    assert found.tolist() == [6]
+
+
 def test_only_sums_of_axes_are_patterns() -> None:
     halves = Binary("floordiv", Name("m"), Const(2))
     assert TileMap.of(("m",), (halves, Const(0)), (4, 4)) is None
