@@ -35,6 +35,7 @@ from dialects.syntax import (
 )
 from dialects.ttcore import KV_CACHE
 from dialects.ttir.base import shape_of
+from dialects.weight_formats import WeightFormats
 from passes.constants import (
     argument_name,
     argument_property,
@@ -97,7 +98,7 @@ def assemble_netlist(
     a language model: its tokenizer and the choice of the next token.
     """
     functions = [op for op in module.ops if isinstance(op, FuncOp)]
-    assembler = _Assembler(DataFormat(weights_format), host_steps)
+    assembler = _Assembler(WeightFormats.parse(weights_format), host_steps)
     for function in functions:
         assembler.add(function, is_alone=len(functions) == 1)
     return assembler.netlist(name, chip)
@@ -130,8 +131,8 @@ class _Placement:
 class _Assembler:
     """Walks the programs in order, giving buffers to values and names to programs."""
 
-    def __init__(self, weights_format: DataFormat, host_steps: tuple[str, ...]):
-        self.weights_format = weights_format
+    def __init__(self, weight_formats: WeightFormats, host_steps: tuple[str, ...]):
+        self.weight_formats = weight_formats
         self.host_steps = host_steps
         self.buffers: dict[SSAValue, _Buffer] = {}
         self.declared: list[_Buffer] = []
@@ -298,7 +299,9 @@ class _Assembler:
                 continue
             own = stored_format(value)
             narrow = number in placement.streamed and own is DataFormat.BF16
-            wanted = self.weights_format if narrow else own
+            wanted = own
+            if narrow:
+                wanted = self.weight_formats.of(parameters_of(recipe_of(value)))
             bound.append(self._weight(value, wanted, number in placement.tables))
         for value, use in zip(program.outputs, program.makes.data, strict=True):
             if use.inplace is None:

@@ -5,6 +5,7 @@ import re
 import typer
 
 from dialects.chip import Core
+from dialects.weight_formats import WeightFormats
 from forge.errors import ForgeError, UsageError
 
 _CORE = re.compile(r"(\d+)\s*,\s*(\d+)")
@@ -54,3 +55,13 @@ def require_at_least(limit: int, option: str, *, value: int) -> None:
             value=value,
             advice=f"give {option} a number of {limit} or more",
         )
+
+
+def require_weight_formats(text: str) -> None:
+    """Raise `UsageError` for weight formats that `WeightFormats.parse` cannot read."""
+    try:
+        WeightFormats.parse(text)
+    except ForgeError as error:
+        raise UsageError(
+            error.message, value=error.value, advice=error.advice
+        ) from None

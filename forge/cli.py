@@ -20,15 +20,6 @@ from forge.arguments import parse_assignment, parse_core, parse_numbers
 from forge.console import show_error
 from forge.packages import check_packages_are_ours
 
-
-class WeightsFormat(StrEnum):
-    """How matmul weights are stored in DRAM."""
-
-    BF16 = "bf16"
-    BFP8_B = "bfp8_b"
-    BFP4_B = "bfp4_b"
-
-
 app = typer.Typer(
     name="forge",
     help="Compile a PyTorch model for a Tenstorrent Wormhole chip, and run the result "
@@ -167,9 +158,14 @@ def compile_command(
         ),
     ] = False,
     weights_format: Annotated[
-        WeightsFormat,
-        typer.Option("--weights-format", help="How matmul weights are stored."),
-    ] = WeightsFormat.BF16,
+        str,
+        typer.Option(
+            "--weights-format",
+            metavar="FORMAT",
+            help="How matmul weights are stored: bf16, bfp8_b or bfp4_b; rules for "
+            "names that differ: bfp8_b,mlp=bfp4_b.",
+        ),
+    ] = "bf16",
     dump_ir: Annotated[
         Path | None,
         typer.Option(
@@ -216,7 +212,7 @@ def compile_command(
         prefill=() if prefill is None else tuple(parse_numbers(prefill, "--prefill")),
         batch=batch,
         forward=forward,
-        weights_format=weights_format.value,
+        weights_format=weights_format,
         dump_ir=dump_ir,
         disabled_passes=tuple(disable_pass or ()),
         with_weights=not no_weights,

@@ -12,7 +12,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from backend.assemble import assemble_netlist
 from dialects.checks import require_sound
 from dialects.chip import load_chip
-from dialects.formats import DataFormat
+from forge.arguments import require_weight_formats
 from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.console import Step
@@ -31,14 +31,16 @@ from passes.pipeline import dump_to, run_pipeline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WEIGHTS_FORMATS = ("bf16", "bfp8_b", "bfp4_b")
 SHORTEST_PREFILL = 128
 """Of the lengths by default: a chat template alone takes some dozen tokens."""
 
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """What a compile can be told. `disabled` names passes of `passes.pipeline`."""
+    """What a compile can be told. `disabled` names passes of `passes.pipeline`.
+
+    `weights_format` is one format or several, as `WeightFormats.parse` reads them.
+    """
 
     chip: str = "n150"
     weights_format: str = "bf16"
@@ -47,11 +49,7 @@ class CompileOptions:
 
     def __post_init__(self) -> None:
         load_chip(self.chip)
-        if self.weights_format not in WEIGHTS_FORMATS:
-            raise UsageError(
-                f"weights format '{self.weights_format}' is not supported",
-                advice=f"use one of {', '.join(WEIGHTS_FORMATS)}",
-            )
+        require_weight_formats(self.weights_format)
 
 
 def compile(  # noqa: A001 - the public name is forge.compile
@@ -66,8 +64,10 @@ def compile(  # noqa: A001 - the public name is forge.compile
 ) -> CompiledModel:
     """Compile a module for the shapes of its sample inputs.
 
-    `disable` names optional passes; `dump_ir` is a folder for the module after each
-    pass. Raises `ForgeError`: unsupported operations (all at once), what does not fit.
+    `weights_format` is `bf16`, `bfp8_b` or `bfp4_b`, with rules for names if some are
+    to differ: `bfp8_b,mlp=bfp4_b`. `disable` names optional passes; `dump_ir` is a
+    folder for the module after each pass. Raises `ForgeError`: unsupported operations
+    (all at once), what does not fit.
     """
     options = CompileOptions(
         chip,
@@ -152,7 +152,7 @@ def compile_imported(
         imported.module,
         name=name,
         chip=options.chip,
-        weights_format=DataFormat(options.weights_format),
+        weights_format=options.weights_format,
         host_steps=_host_steps(causal_lm),
     )
     require_sound(netlist, load_chip(options.chip))

@@ -8,7 +8,7 @@ The prices are first-order; the time engine judges the result.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, inf, prod
@@ -26,7 +26,10 @@ from dialects.errors import CapacityError
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
 from dialects.grid import AxisListAttr, ProgramOp, stored_format
 from dialects.program import Axis
+from dialects.recipe import parameters_of
 from dialects.ttir.base import shape_of
+from dialects.weight_formats import WeightFormats
+from passes.constants import is_constant, recipe_of
 from passes.dst_plan import Copy, Matrix, Unary, capacity
 from passes.rewriting import describe_source
 from passes.schedule import Operand, Schedule
@@ -60,33 +63,40 @@ class ChooseGridPass(ModulePass):
     weights_format: str = "bf16"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        chip = load_chip(self.chip)
+        chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
         known: dict[Hashable, AxisListAttr] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
-                key = structure_key(program)
+                stored = [_format_of(value, formats) for value in program.inputs]
+                key = (structure_key(program), *stored)
                 if key not in known:
-                    known[key] = _Chooser(program, chip, self.weights_format).best()
+                    known[key] = _Chooser(program, chip, stored).best()
                 program.properties["axes"] = known[key]
+
+
+def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
+    """How an operand is stored if it is a weight of a matmul, else as it is."""
+    own = stored_format(value)
+    if not is_constant(value) or own is not DataFormat.BF16:
+        return own
+    return formats.of(parameters_of(recipe_of(value)))
 
 
 class _Chooser:
     """Prices all candidates of one program."""
 
-    def __init__(self, program: ProgramOp, chip: Chip, weights_format: str):
+    def __init__(self, program: ProgramOp, chip: Chip, weights: Sequence[DataFormat]):
         self.program = program
         self.chip = chip
         self.schedule = Schedule(program)
         self.streamed = self.schedule.streamed
+        formats = [stored_format(value) for value in program.inputs]
+        formats += [stored_format(value) for value in program.outputs]
+        values = (*program.body.block.args, *self.schedule.outputs)
+        streamed = [*weights, *formats[len(weights) :]]
         self.tile_bytes = {
-            value: DataFormat(weights_format).tile_bytes
-            if value in self.streamed
-            else stored_format(source).tile_bytes
-            for value, source in zip(
-                (*program.body.block.args, *self.schedule.outputs),
-                (*program.inputs, *program.outputs),
-                strict=True,
-            )
+            value: (wanted if value in self.streamed else own).tile_bytes
+            for value, own, wanted in zip(values, formats, streamed, strict=True)
         }
         self.arguments: list[SSAValue] = list(program.body.block.args)
         self.cores = np.arange(chip.num_cores)

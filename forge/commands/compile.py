@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forge.arguments import require_at_least
+from forge.arguments import require_at_least, require_weight_formats
 from forge.artifact import require_writable
 from forge.console import show_json, step
 from forge.errors import UsageError
@@ -109,6 +109,7 @@ def compile_to_folder(request: CompileRequest) -> CompiledModel:
 
 def _check(request: CompileRequest) -> None:
     """Refuse at once what no model could make possible."""
+    require_weight_formats(request.weights_format)
     require_at_least(1, "--seq-len", value=request.tokens)
     require_at_least(1, "--batch", value=request.batch)
     if request.random_seed is not None and not request.with_weights:
