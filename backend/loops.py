@@ -15,7 +15,7 @@ from backend.lowering_context import Lowering
 from dialects.expr import Binary, Const, Element, Expr, Name, add, floordiv
 from dialects.formats import TILE_EDGE
 from dialects.grid import NO_AXIS, CausalMaskOp, PositionMaskOp
-from passes.form_programs import POSITION
+from passes.program_builder import POSITION
 from passes.schedule import Combine, Loop, masks_of
 
 

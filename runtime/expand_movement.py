@@ -11,7 +11,7 @@ from dialects import tensix_movement as movement
 from dialects.chip import Core
 from dialects.expr import Expr, Name
 from dialects.program import CircularBuffer
-from dialects.syntax import LocalAttr
+from dialects.syntax import ExprAttr, LocalAttr
 from runtime import instructions as ins
 from runtime.expander import Builder, Expander, Step, Walk
 
@@ -55,43 +55,30 @@ def _in_place(expander: Expander, buffer: CircularBuffer, kind: type) -> type | 
 # -- data movement -------------------------------------------------------------
 
 
-def _transfer(kind: type) -> Callable[..., Step]:
+def _transfer(kind: type, *run_time: str) -> Callable[..., Step]:
+    """A transfer of whole tiles; `run_time` names properties that keep scalars."""
+
     def build(expander: Expander, op: movement.ReadOp, site: int) -> Step:
         buffer = expander.buffer(op.buffer)
         parameter = expander.operand(buffer)
         stated = None if op.noc is None else op.noc.value
+        kept = [op.properties[name] for name in run_time]
+        expressions = [attr.data for attr in kept if isinstance(attr, ExprAttr)]
 
         def run(walk: Walk) -> None:
             tiles = expander.tiles(walk, buffer)
             if not tiles.size:
                 return
             slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
+            rest = [expander.deferred(walk, expr) for expr in expressions]
             noc = walk.noc if stated is None else stated
-            walk.out.append(kind(site, buffer.index, slots, parameter, tiles, noc))
+            walk.out.append(
+                kind(site, buffer.index, slots, parameter, tiles, *rest, noc)
+            )
 
         return run
 
     return build
-
-
-def _write_rows(expander: Expander, op: movement.WriteRowsOp, site: int) -> Step:
-    buffer = expander.buffer(op.buffer)
-    parameter = expander.operand(buffer)
-    stated = None if op.noc is None else op.noc.value
-
-    def run(walk: Walk) -> None:
-        tiles = expander.tiles(walk, buffer)
-        if not tiles.size:
-            return
-        slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
-        row = expander.deferred(walk, op.row.data)
-        target = expander.deferred(walk, op.target.data)
-        noc = walk.noc if stated is None else stated
-        walk.out.append(
-            ins.WriteRows(site, buffer.index, slots, parameter, tiles, row, target, noc)
-        )
-
-    return run
 
 
 def _read_scalars(expander: Expander, op: movement.ReadScalarsOp, site: int) -> Step:
@@ -361,7 +348,7 @@ MOVEMENT: dict[type, Builder] = {
     movement.PopFrontOp: _pages(ins.PopFront, False),
     movement.ReadOp: _transfer(ins.Read),
     movement.WriteOp: _transfer(ins.Write),
-    movement.WriteRowsOp: _write_rows,
+    movement.WriteRowsOp: _transfer(ins.WriteRows, "row", "target"),
     movement.ReadScalarsOp: _read_scalars,
     movement.ReadRowsOp: _read_rows,
     movement.ReadBarrierOp: _bare(ins.ReadBarrier),

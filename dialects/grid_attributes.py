@@ -1,0 +1,179 @@
+"""The attributes of `grid`: axes, how operands are used, numbers.
+
+They are written as a reader would: `[m 2 over y 2, k 18 block 6]` and
+`([_, m, k] at [m, k] along x)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.irdl import irdl_attr_definition
+from xdsl.parser import AttrParser
+
+from dialects.expr import Expr, parse_expr, parse_sum
+from dialects.program import Axis
+from dialects.syntax import NumberAttr, SyntaxData
+
+NO_AXIS = "_"
+"""Stands for a dimension of extent 1, which runs along no axis."""
+
+
+@irdl_attr_definition
+class AxisListAttr(SyntaxData[tuple[Axis, ...]]):
+    """The axes in loop order: `[m 2 over y 2, n 30 over x 8 unit 2 block 4, k 18]`."""
+
+    name = "grid.axes"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> tuple[Axis, ...]:
+        return tuple(
+            parser.parse_comma_separated_list(
+                parser.Delimiter.SQUARE, lambda: _read_axis(parser)
+            )
+        )
+
+    def write(self) -> str:
+        return "[" + ", ".join(_write_axis(axis) for axis in self.data) + "]"
+
+    def by_name(self) -> dict[str, Axis]:
+        """Axes by name."""
+        return {axis.name: axis for axis in self.data}
+
+
+def _read_axis(parser: AttrParser) -> Axis:
+    name = parser.parse_identifier()
+    extent = parser.parse_integer()
+    over, cores = None, 1
+    if parser.parse_optional_keyword("over") is not None:
+        over, cores = parser.parse_identifier(), parser.parse_integer()
+    numbers = {}
+    for word in ("stride", "unit", "block"):
+        found = parser.parse_optional_keyword(word) is not None
+        numbers[word] = parser.parse_integer() if found else None
+    dealt = parser.parse_optional_keyword("dealt") is not None
+    axis = Axis(
+        name,
+        extent,
+        over,
+        cores,
+        numbers["stride"] or 1,
+        numbers["unit"] or 1,
+        0,
+        dealt,
+    )
+    return Axis(**{**axis.__dict__, "block": numbers["block"] or axis.part})
+
+
+def _write_axis(axis: Axis) -> str:
+    text = f"{axis.name} {axis.extent}"
+    if axis.over is not None:
+        text += f" over {axis.over} {axis.cores}"
+    if axis.stride > 1:
+        text += f" stride {axis.stride}"
+    if axis.unit > 1:
+        text += f" unit {axis.unit}"
+    if axis.block != axis.part:
+        text += f" block {axis.block}"
+    return f"{text} dealt" if axis.dealt else text
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a program uses an operand, or makes a result.
+
+    `axes` has an axis for each dimension of the tensor as the region sees it; `map`
+    gives row and column of a tile in the buffer behind it. `along` says which way its
+    master multicasts it, `index` that it holds row numbers for a gather, `cleaned`
+    that its padding is filled with zeros after it was read. `scalars` names an operand
+    whose elements are run-time scalars, with the greatest that there can be. Of a
+    result, `row` says which row of each tile is written and to which row, counted from
+    the tile of the map; `inplace` is the number of the operand whose buffer it is
+    written to.
+    """
+
+    axes: tuple[str, ...]
+    map: tuple[Expr, Expr]
+    along: str | None = None
+    index: bool = False
+    cleaned: bool = False
+    scalars: tuple[str, int] | None = None
+    row: tuple[Expr, Expr] | None = None
+    inplace: int | None = None
+
+    def __str__(self) -> str:
+        text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
+        if self.along is not None:
+            text += f" along {self.along}"
+        text += " index" if self.index else ""
+        text += " cleaned" if self.cleaned else ""
+        if self.scalars is not None:
+            text += f" scalars {self.scalars[0]} {self.scalars[1]}"
+        if self.row is not None:
+            text += f" row {self.row[0]} to {self.row[1]}"
+        return text if self.inplace is None else f"{text} inplace {self.inplace}"
+
+
+@irdl_attr_definition
+class UsesAttr(SyntaxData[tuple[Use, ...]]):
+    """Uses of all operands, or of all results, in their order."""
+
+    name = "grid.uses"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> tuple[Use, ...]:
+        return tuple(
+            parser.parse_comma_separated_list(
+                parser.Delimiter.PAREN, lambda: _read_use(parser)
+            )
+        )
+
+    def write(self) -> str:
+        return "(" + ", ".join(map(str, self.data)) + ")"
+
+
+def _read_use(parser: AttrParser) -> Use:
+    axes = parser.parse_comma_separated_list(
+        parser.Delimiter.SQUARE, parser.parse_identifier
+    )
+    parser.parse_keyword("at")
+    map_ = parser.parse_comma_separated_list(
+        parser.Delimiter.SQUARE, lambda: parse_expr(parser)
+    )
+    along = None
+    if parser.parse_optional_keyword("along") is not None:
+        along = parser.parse_identifier()
+    index = parser.parse_optional_keyword("index") is not None
+    cleaned = parser.parse_optional_keyword("cleaned") is not None
+    scalars = row = inplace = None
+    if parser.parse_optional_keyword("scalars") is not None:
+        scalars = (parser.parse_identifier(), parser.parse_integer())
+    if parser.parse_optional_keyword("row") is not None:
+        first = parse_sum(parser)
+        parser.parse_keyword("to")
+        row = (first, parse_sum(parser))
+    if parser.parse_optional_keyword("inplace") is not None:
+        inplace = parser.parse_integer()
+    if len(map_) != 2:
+        parser.raise_error("a map has a row and a column")
+    return Use(
+        tuple(axes), (map_[0], map_[1]), along, index, cleaned, scalars, row, inplace
+    )
+
+
+@irdl_attr_definition
+class NumbersAttr(SyntaxData[tuple[float, ...]]):
+    """Numbers in brackets: what the values of a loop begin with."""
+
+    name = "grid.numbers"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> tuple[float, ...]:
+        return tuple(
+            parser.parse_comma_separated_list(
+                parser.Delimiter.SQUARE, lambda: float(parser.parse_number())
+            )
+        )
+
+    def write(self) -> str:
+        return "[" + ", ".join(NumberAttr(number).write() for number in self.data) + "]"
