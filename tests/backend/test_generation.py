@@ -111,6 +111,13 @@ def test_each_step_agrees_with_pytorch(name: str, batch: int) -> None:
             close(own, subject.logits(tokens))
 
 
+def test_deeper_models_have_no_more_programs() -> None:
+    """Layers between the first and the last share all of theirs."""
+    configs = [Qwen3Config(**SIZES | {"num_hidden_layers": n}) for n in (2, 5)]
+    machines = [build(config, 1).emulator.machine for config in configs]
+    assert set(machines[0].programs) == set(machines[1].programs)
+
+
 def test_a_position_behind_the_cache_is_refused() -> None:
     subject = build(CONFIGS["llama"], 1)
     given = {"decode.input_ids": np.array([[1]]), "decode.positions": np.array([CACHE])}
