@@ -29,7 +29,9 @@ from runtime.timing.transfer_list import (
 
 COLUMNS = ("trace", "measured_span_cycles", "n_writes", "n_fabric")
 PROCESSORS = {"BRISC": "riscv0", "NCRISC": "riscv1"}
+NOCS = ("NOC_0", "NOC_1")
 EVENT_KEYS = ("proc", "sx", "sy", "timestamp")
+WHOLE_NUMBERS = ("sx", "sy", "dx", "dy", "num_bytes")
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,11 @@ def _run(bench: Bench, build: Builder) -> Iterator[Outcome]:
     for row in bench.rows("noc_traces.csv", COLUMNS):
         name = Path(row["trace"]).stem
         path = _find(bench.folder, row["trace"])
-        if row.integer("n_fabric"):
+        if row.integer("n_fabric", may_be_zero=True):
             yield LeftOut(name, "several chips: Ethernet is not modelled")
         elif path is None:
             yield LeftOut(name, "its events are not in the folder")
-        elif row.integer("n_writes"):
+        elif row.integer("n_writes", may_be_zero=True):
             yield LeftOut(name, "captures of writes have no known form")
         else:
             yield _outcome(bench, row, name, read_capture(path), build)
@@ -110,11 +112,16 @@ def read_capture(path: Path) -> Capture:
         ) from error
     if not isinstance(raw, list) or not raw:
         raise _malformed(path, 0, "a list of events", type(raw).__name__)
-    raw = [event for event in raw if not _is_profiler(event)]
-    events: Capture = {}
-    first = min(float(event.get("timestamp", 0)) for event in raw)
+    kept = []
     for number, event in enumerate(raw):
-        _check(path, number, event)
+        if not isinstance(event, dict):
+            raise _malformed(path, number, "an object", type(event).__name__)
+        if not _is_profiler(event):
+            _check(path, number, event)
+            kept.append(event)
+    events: Capture = {}
+    first = min((float(event["timestamp"]) for event in kept), default=0.0)
+    for event in kept:
         point = NocPoint(event["sx"], event["sy"])
         who = Processor(point, PROCESSORS[event["proc"]])
         events.setdefault(who, []).append(_event(event, first))
@@ -141,11 +148,7 @@ def _event(event: dict[str, Any], first: float) -> Event:
 def _check(path: Path, number: int, event: dict[str, Any]) -> None:
     """One event has what is needed, and names tiles and sizes that exist."""
     chip = load_chip("n150")
-    for key in EVENT_KEYS:
-        if key not in event:
-            raise _malformed(path, number, f"the key '{key}'", ", ".join(event))
-    if event["proc"] not in PROCESSORS:
-        raise _malformed(path, number, " or ".join(PROCESSORS), str(event["proc"]))
+    _check_types(path, number, event)
     points = [("sx", "sy")]
     if event.get("type") == "READ":
         points.append(("dx", "dy"))
@@ -162,6 +165,21 @@ def _check(path: Path, number: int, event: dict[str, Any]) -> None:
                 f"tiles from 0-0 to {chip.noc_columns - 1}-{chip.noc_rows - 1}",
                 f"{column}-{line}",
             )
+
+
+def _check_types(path: Path, number: int, event: dict[str, Any]) -> None:
+    """What is needed is there, and is a number or a name that we know."""
+    for key in EVENT_KEYS:
+        if key not in event:
+            raise _malformed(path, number, f"the key '{key}'", ", ".join(event))
+    if not isinstance(event["timestamp"], int | float):
+        raise _malformed(path, number, "a number of cycles", str(event["timestamp"]))
+    for key in WHOLE_NUMBERS:
+        if not isinstance(event.get(key, 0), int):
+            raise _malformed(path, number, f"a number as '{key}'", str(event[key]))
+    for key, names in (("proc", tuple(PROCESSORS)), ("noc", NOCS)):
+        if event.get(key, names[0]) not in names:
+            raise _malformed(path, number, " or ".join(names), str(event[key]))
 
 
 def _malformed(path: Path, number: int, limit: str, value: str) -> ForgeError:

@@ -31,19 +31,21 @@ class Row:
         value = self.values.get(column, "")
         return "" if value == "unknown" else value
 
-    def number(self, column: str) -> float:
-        """A value as a number that is not negative."""
+    def number(self, column: str, *, may_be_zero: bool = False) -> float:
+        """A value as a number above zero, or from zero on."""
         try:
             value = float(self.values[column])
         except ValueError:
             raise self.error(column, "a number") from None
         if not 0 <= value < float("inf"):
             raise self.error(column, "a number that is not negative")
+        if value == 0 and not may_be_zero:
+            raise self.error(column, "a number above zero")
         return value
 
-    def integer(self, column: str) -> int:
-        """A value as a whole number that is not negative."""
-        value = self.number(column)
+    def integer(self, column: str, *, may_be_zero: bool = False) -> int:
+        """A value as a whole number above zero, or from zero on."""
+        value = self.number(column, may_be_zero=may_be_zero)
         if value != int(value):
             raise self.error(column, "a whole number")
         return int(value)
@@ -68,7 +70,15 @@ def read_table(folder: Path | None, name: str, columns: Sequence[str]) -> list[R
     if not source.is_file():
         return []
     label = name if folder is None else str(source)
-    lines = csv.reader(StringIO(source.read_text(encoding="utf-8"), newline=""))
+    try:
+        text = source.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise ForgeError(
+            f"the table is not text in UTF-8: {error}",
+            location=label,
+            advice="write it as a CSV file, values apart by commas",
+        ) from None
+    lines = csv.reader(StringIO(text, newline=""))
     header = next(lines, [])
     missing = [column for column in columns if column not in header]
     if missing:

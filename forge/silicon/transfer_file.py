@@ -129,8 +129,8 @@ def _operation(row: Row, chip: Chip) -> Operation:
         count=_positive(row, "count") if row.get("count") else 1,
         linked=_yes_or_no(row, "linked"),
         loopback=_yes_or_no(row, "loopback"),
-        issue=row.number("issue") if row.get("issue") else None,
-        cycles=row.number("cycles") if row.get("cycles") else None,
+        issue=row.number("issue", may_be_zero=True) if row.get("issue") else None,
+        cycles=row.number("cycles", may_be_zero=True) if row.get("cycles") else None,
     )
 
 
@@ -153,7 +153,7 @@ def _tile(row: Row, prefix: str, chip: Chip) -> NocPoint:
 def _below(row: Row, column: str, limit: int) -> int:
     if not row.get(column):
         raise row.error(column, f"a number from 0 to {limit - 1}")
-    value = row.integer(column)
+    value = row.integer(column, may_be_zero=True)
     if value >= limit:
         raise row.error(column, f"a number from 0 to {limit - 1}")
     return value
@@ -162,10 +162,7 @@ def _below(row: Row, column: str, limit: int) -> int:
 def _positive(row: Row, column: str) -> int:
     if not row.get(column):
         raise row.error(column, "a number of at least 1")
-    value = row.integer(column)
-    if value < 1:
-        raise row.error(column, "a number of at least 1")
-    return value
+    return row.integer(column)
 
 
 def _one_of(row: Row, column: str, names: Sequence[str]) -> str:

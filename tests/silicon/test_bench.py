@@ -76,6 +76,8 @@ def test_the_table_shows_errors_and_what_is_left_out(
         (HEADER + "one.json,300\n", ["noc_traces.csv:2", "found: 2 values"]),
         (HEADER + "one.json,-3,0,0\n", ["noc_traces.csv:2", "'-3'", "not negative"]),
         (HEADER + "one.json,long,0,0\n", ["noc_traces.csv:2", "a number"]),
+        (HEADER + "one.json,0,0,0\n", ["noc_traces.csv:2", "above zero"]),
+        (HEADER + "one.json,nan,0,0\n", ["noc_traces.csv:2", "'nan'"]),
     ],
 )
 def test_a_wrong_table_names_the_row(
@@ -95,6 +97,9 @@ def test_a_wrong_table_names_the_row(
         ({"dx": 12}, ["event 1", "found: 12-1", "9-11"]),
         ({"sy": -1}, ["event 1", "found: 1--1"]),
         ({"proc": "TRISC"}, ["event 1", "BRISC or NCRISC"]),
+        ({"noc": "NOC_7"}, ["event 1", "NOC_0 or NOC_1"]),
+        ({"timestamp": "noon"}, ["event 1", "found: noon"]),
+        ({"sx": 1.5}, ["event 1", "'sx'", "found: 1.5"]),
     ],
 )
 def test_a_wrong_event_is_named(
@@ -104,6 +109,19 @@ def test_a_wrong_event_is_named(
     assert main(["bench", "silicon", "--csv", str(folder(tmp_path, events))]) == 1
     error = capsys.readouterr().err
     assert all(hint in error for hint in hints)
+
+
+def test_something_else_than_an_event_is_named(tmp_path: Path, capsys: Capture) -> None:
+    where = folder(tmp_path, [*EVENTS, "and so on"])
+    assert main(["bench", "silicon", "--csv", str(where)]) == 1
+    assert "event 4" in capsys.readouterr().err
+
+
+def test_a_table_that_is_no_text_is_named(tmp_path: Path, capsys: Capture) -> None:
+    where = folder(tmp_path, EVENTS)
+    (where / "noc_traces.csv").write_bytes(b"\xff\xfe\x00")
+    assert main(["bench", "silicon", "--csv", str(where)]) == 1
+    assert "noc_traces.csv" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

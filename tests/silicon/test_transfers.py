@@ -167,7 +167,7 @@ def test_csv_and_json_are_the_same(tmp_path: Path, capsys):
         ("1,6,riscv1,read,,,3,64,4", ["list.csv:2", "'y'", "a worker tile"]),
         ("1,1,riscv2,read,,,3,64,4", ["list.csv:2", "riscv0, riscv1"]),
         ("1,1,riscv1,fetch,,,3,64,4", ["list.csv:2", "read, write"]),
-        ("1,1,riscv1,read,,,3,64,0", ["list.csv:2", "'count'", "at least 1"]),
+        ("1,1,riscv1,read,,,3,64,0", ["list.csv:2", "'count'", "above zero"]),
         ("1,1,riscv1,read,,,3,6.5,1", ["list.csv:2", "a whole number"]),
         ("1,1,riscv1,read,,,3,64", ["list.csv:2", "8 values"]),
         ("1,1,riscv1,atomic,,,3,,", ["list.csv:2", "'bank'", "worker tiles"]),
