@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dialects.allocation import (
     Place,
@@ -55,9 +56,11 @@ class NetlistSummary:
         self._l1_tensor_bytes = {
             run: chip.l1_bytes - bottom for run, bottom in self._l1_bottoms().items()
         }
-        self.programs = {
-            name: self._program(op) for name, op in self.bindings.programs.items()
-        }
+
+    @cached_property
+    def programs(self) -> dict[str, ProgramSummary]:
+        """All programs by name; their kernels are counted when they are asked for."""
+        return {name: self._program(op) for name, op in self.bindings.programs.items()}
 
     def _l1_bottoms(self) -> dict[RunOp, int]:
         """The lowest address of an L1 tensor during each run."""
@@ -79,10 +82,9 @@ class NetlistSummary:
             counts = count_program(ProgramFacts(op, self.chip))
         facts = counts.facts
         runs = self.bindings.runs_of(facts.name)
-        tensors = l1_bytes = read = written = None
+        tensors = read = written = None
         if runs:
             tensors = bound_by_name(facts, self.bindings.tensors(runs[0]))
-            l1_bytes = max(self.l1_bytes(facts, run) for run in runs)
             read = traffic(counts, tensors, "read")
             written = traffic(counts, tensors, "written")
         return ProgramSummary(
@@ -91,12 +93,17 @@ class NetlistSummary:
             len(runs),
             len(facts.cores),
             facts.grid,
-            l1_bytes,
+            self.most_l1_bytes(facts),
             read,
             written,
             "" if op.source is None else op.source.data,
             tensors,
         )
+
+    def most_l1_bytes(self, facts: ProgramFacts) -> int | None:
+        """Bytes of L1 that a program takes on a core in the run that takes most."""
+        runs = self.bindings.runs_of(facts.name)
+        return max((self.l1_bytes(facts, run) for run in runs), default=None)
 
     def l1_bytes(self, facts: ProgramFacts, run: RunOp) -> int:
         """Bytes of L1 that a run takes on a core, tensors of other runs included."""

@@ -238,7 +238,7 @@ def profile_machine(
         if key not in timings:
             timings[key] = time_launch(launch, recorded=run.program in recorded)
         timing = timings[key]
-        l1_bytes = summary.programs[run.program].l1_bytes or 0
+        l1_bytes = summary.most_l1_bytes(launch.facts) or 0
         return _program(launch, timing, roofs, runs=runs[key], l1_bytes=l1_bytes)
 
     def report(done: int, key: Hashable) -> None:
