@@ -77,7 +77,7 @@ def prompt_rows(loaded: LoadedCausalLM, wide: Any) -> list[Row]:
         )
         total += len(answer)
         differing += len(found)
-        beyond += sum(difference.gap > difference.noise for difference in found)
+        beyond += sum(not difference.is_noise for difference in found)
         show(f"{prompt} {len(answer)} tokens, {len(found)} differ", *found)
     return [
         {"what": "tokens compared", "value": total, "unit": "tokens"},

@@ -24,16 +24,28 @@ NOISE_ULPS = 2
 class Difference:
     """A place where the emulator would have chosen another token.
 
-    `ours` and `theirs` are the logits of the two tokens: Hugging Face's, then ours.
-    `noise` is two bf16 units of such a logit or, if more, how far PyTorch's own bf16
-    is from its float32 there.
+    `ours`, `theirs` and `exact` are the logits of the two tokens, Hugging Face's and
+    then ours: on the emulator, in PyTorch's bf16, and in its float32.
     """
 
     place: int
     tokens: tuple[int, int]
     ours: tuple[float, float]
     theirs: tuple[float, float]
-    noise: float
+    exact: tuple[float, float]
+
+    @property
+    def noise(self) -> float:
+        """Two bf16 units of such a logit or, if more, how far PyTorch's own bf16 is
+        from its float32 there."""
+        pairs = zip(self.theirs, self.exact, strict=True)
+        return max(NOISE_ULPS * bf16_ulp(self.ours[1]), *(abs(a - b) for a, b in pairs))
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether bf16 explains it: a gap within its noise, or PyTorch's float32
+        chooses as we do, so that it was PyTorch's bf16 that turned the two round."""
+        return self.gap <= self.noise or self.exact[1] >= self.exact[0]
 
     @property
     def gap(self) -> float:
@@ -44,7 +56,8 @@ class Difference:
         return (
             f"token {self.place}: {self.tokens[0]} has {self.ours[0]:g} here and "
             f"{self.theirs[0]:g} in PyTorch, {self.tokens[1]} {self.ours[1]:g} and "
-            f"{self.theirs[1]:g}; a gap of {self.gap:g}, noise {self.noise:g}"
+            f"{self.theirs[1]:g} ({self.exact[0]:g} and {self.exact[1]:g} in float32); "
+            f"a gap of {self.gap:g}, noise {self.noise:g}"
         )
 
 
@@ -96,12 +109,10 @@ def differences(
         wanted, chosen = answer[place], int(row.argmax())
         if chosen != wanted:
             pair = [wanted, chosen]
-            noise = NOISE_ULPS * bf16_ulp(float(row[chosen]))
-            if row[chosen] - row[wanted] > noise:
-                exact = last_logits(wide, [*prompt, *answer[:place]])
-                noise = float(np.abs(theirs[place] - exact)[pair].max())
-            mine, other = (tuple(r[pair].tolist()) for r in (row, theirs[place]))
-            found.append(Difference(place, (wanted, chosen), mine, other, noise))
+            exact = last_logits(wide, [*prompt, *answer[:place]])
+            rows = (row, theirs[place], exact)
+            logits = (tuple(r[pair].tolist()) for r in rows)
+            found.append(Difference(place, (wanted, chosen), *logits))
     return answer, found
 
 
