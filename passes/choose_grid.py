@@ -50,6 +50,7 @@ _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
 _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines
 _LOOP_BLOCKS = (2, 4, 8, 16)  # tiles of a step of a loop that carries values
+_SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
 _L1_SHARE = 0.9
 
 
@@ -245,7 +246,8 @@ class _Chooser:
         reading = max(streamed, dram - held)
         reading -= min(before, 2 * reading / steps)  # ahead, into both blocks
         moving = max(reading, self._write_price(axes))
-        overlap = max(compute, moving) + min(compute, moving) / steps
+        hidden = min(compute, moving)
+        overlap = max(compute, moving) + hidden * max(1 / steps, _SHOWING)
         return _LAUNCH + held + before + overlap
 
     def _combine_price(self, axes: dict[str, Axis]) -> float:
