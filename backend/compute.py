@@ -148,8 +148,10 @@ def _combine(low: Lowering, body: Body, combine: Combine) -> None:
     for name in names:
         step.pop(name)
     taken.extend([build.loop(PARTIAL, step.ops, None, to=others_of(low, combine))])
-    for name in (*names, *partials):
-        (taken.wait if name in names else taken.pop)(name)
+    for name in names:
+        taken.wait(name)
+    for name in partials:
+        taken.pop(name)
     first = Body()
     first.extend([build.branch(has_others(low, combine), taken.ops)])
     _drop_unread(low, first, combine)
@@ -158,16 +160,25 @@ def _combine(low: Lowering, body: Body, combine: Combine) -> None:
 
 
 def _copies(low: Lowering, carried: Carried, target: str) -> list[Operation]:
-    """Copy a carried value into another buffer, a section of Dst at a time."""
+    """Copy a carried value into another buffer."""
+    copy = instructions.CopyTilesOp.create(
+        properties={
+            "buffer": low.local(carried.argument),
+            "axes": AxesAttr(carried.axes),
+            "dst": build.dst(0),
+        }
+    )
+    return _pack_all(low, carried, copy, target)
+
+
+def _pack_all(
+    low: Lowering, carried: Carried, make: Operation, target: str
+) -> list[Operation]:
+    """Pack what an operation leaves in Dst, a section of Dst after another."""
     own, steps = _sections(low, carried)
     axes, inner = AxesAttr(carried.axes), Body()
     inner.add(instructions.AcquireOp)
-    inner.add(
-        instructions.CopyTilesOp,
-        buffer=low.local(carried.argument),
-        axes=axes,
-        dst=build.dst(0),
-    )
+    inner.extend([make])
     inner.add(instructions.CommitOp)
     inner.add(instructions.RegsWaitOp)
     inner.add(
@@ -197,24 +208,16 @@ def _mask_pages(
 
 def _begin(low: Lowering, body: Body, carried: Carried) -> None:
     """Fill the first block of a carried value with its number."""
-    name, inner = low.name(carried.argument), Body()
-    own, steps = _sections(low, carried)
-    axes = AxesAttr(carried.axes)
-    inner.add(instructions.AcquireOp)
-    inner.add(
-        instructions.FillTileOp,
-        dst=build.dst(0),
-        axes=axes,
-        scalar=NumberAttr(carried.init),
+    name = low.name(carried.argument)
+    fill = instructions.FillTileOp.create(
+        properties={
+            "dst": build.dst(0),
+            "axes": AxesAttr(carried.axes),
+            "scalar": NumberAttr(carried.init),
+        }
     )
-    inner.add(instructions.CommitOp)
-    inner.add(instructions.RegsWaitOp)
-    inner.add(
-        instructions.PackTilesOp, dst=build.dst(0), axes=axes, buffer=LocalAttr(name)
-    )
-    inner.add(instructions.ReleaseOp)
     body.reserve(name)
-    body.extend(nest(own, inner.ops, steps))
+    body.extend(_pack_all(low, carried, fill, name))
     body.push(name)
 
 
