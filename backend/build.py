@@ -31,6 +31,11 @@ def word(text: str | None) -> WordAttr | None:
     return None if text is None else WordAttr(text)
 
 
+def count(number: int) -> ExprAttr | None:
+    """A number of tiles, or nothing for none."""
+    return ExprAttr(Const(number)) if number else None
+
+
 def loop(
     axis: str, body: Sequence[Operation], by: int | None, *, to: Expr | None = None
 ) -> tensix.ForOp:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from xdsl.ir import Operation, SSAValue
 
@@ -24,6 +25,7 @@ from backend.loops import (
 )
 from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
 from dialects import tensix_compute as instructions
+from dialects.grid_attributes import PartAttr
 from dialects.syntax import AxesAttr, LocalAttr, NumberAttr
 from passes.schedule import Carried, Combine, Loop, masks_of
 
@@ -46,29 +48,61 @@ def compute(low: Lowering, depth: int = 0) -> list[Operation]:
         ]
     for name in (*held, *masks):
         body.wait(name)
+    before = low.schedule.num_before
+    if depth == 0 and before:
+        _compute_stages(low, body, low.schedule.items[:before])
     body.extend(low.outer_loop(depth, lambda inner: compute(low, inner)))
     if depth == len(low.outer):
-        _compute_stages(low, body)
+        _compute_stages(low, body, low.schedule.items[before:])
+    if depth == 0 and before:
+        _free_behind(low, body)
     for name in (*masks, *held):
         body.pop(name)
     return body.ops
 
 
-def _compute_stages(low: Lowering, body: Body) -> None:
-    """Stages and loops in their order; each value goes after its last reader."""
-    for item in low.schedule.items:
-        inner = Body()
-        if isinstance(item, Loop):
-            _compute_loop(low, inner, item)
-            last = item.last
-        elif isinstance(item, Combine):
-            _combine(low, inner, item)
-            last = item.last
-        else:
-            _compute_stage(low, inner, item)
-            last = item
-        _free(low, inner, last, inside=None)
-        body.extend(on_first(low, item, inner.ops))
+def _compute_stages(
+    low: Lowering, body: Body, items: Sequence[Loop | Combine | int]
+) -> None:
+    """Stages and loops in their order; each value goes after its last reader.
+
+    Stages that follow each other and run for the same part of an axis stand under one
+    condition; what they read, but do not make, goes behind it.
+    """
+    for where, group in groupby(items, lambda item: _where(low, item)):
+        members, inner = list(group), Body()
+        for item in members:
+            _compute_item(low, inner, item)
+        if where is None:
+            body.extend(inner.ops)
+            continue
+        (first, *_) = (item for item in members if isinstance(item, int))
+        guard = low.guard(first)
+        assert guard is not None
+        body.extend([build.branch(guard, inner.ops)])
+        for item in members:
+            assert isinstance(item, int)
+            _free(low, body, item, inside=None, where=None)
+
+
+def _where(low: Lowering, item: object) -> PartAttr | None:
+    inside = isinstance(item, int) and item >= 0
+    return low.schedule.stages[item].where if inside else None
+
+
+def _compute_item(low: Lowering, body: Body, item: Loop | Combine | int) -> None:
+    inner = Body()
+    if isinstance(item, Loop):
+        _compute_loop(low, inner, item)
+        last = item.last
+    elif isinstance(item, Combine):
+        _combine(low, inner, item)
+        last = item.last
+    else:
+        _compute_stage(low, inner, item)
+        last = item
+    _free(low, inner, last, inside=None, where=_where(low, item))
+    body.extend(on_first(low, item, inner.ops))
 
 
 def _compute_stage(low: Lowering, body: Body, index: int) -> None:
@@ -222,12 +256,44 @@ def _begin(low: Lowering, body: Body, carried: Carried) -> None:
 
 
 def _free(
-    low: Lowering, body: Body, last: int, *, inside: Loop | Combine | None
+    low: Lowering,
+    body: Body,
+    last: int,
+    *,
+    inside: Loop | Combine | None,
+    where: PartAttr | None = None,
 ) -> None:
     """Free the values whose last reader has run.
 
-    What a loop reads, but does not make, is freed behind the loop.
+    What a loop reads, but does not make, is freed behind the loop; what stages for the
+    part `where` made, among them.
     """
+    for value in _kept(low):
+        maker, reader = _maker(low, value), _last_reader(low, value)
+        home = low.schedule.around(maker)
+        around = low.schedule.around(reader)
+        if around is not None and around is not home:
+            reader = around.last
+        if reader == last and home is inside and _where(low, maker) == where:
+            if not _outlasts_steps(low, value):
+                body.pop(low.name(value))
+
+
+def _free_behind(low: Lowering, body: Body) -> None:
+    """Free what was made before the outer loops and read in their steps."""
+    for value in _kept(low):
+        if _outlasts_steps(low, value):
+            body.pop(low.name(value))
+
+
+def _outlasts_steps(low: Lowering, value: SSAValue) -> bool:
+    """Whether a value is made before the outer loops and read inside them."""
+    before = low.schedule.num_before
+    return 0 <= _maker(low, value) < before <= _last_reader(low, value)
+
+
+def _kept(low: Lowering) -> list[SSAValue]:
+    """Values that stages or loops leave in L1."""
     values: list[SSAValue] = [local.value for local in low.schedule.locals]
     regions = (*low.schedule.loops, *low.schedule.combines)
     values += [
@@ -236,14 +302,7 @@ def _free(
         for carried in region.carried
         if low.schedule.is_read(carried.result)
     ]
-    for value in values:
-        reader = _last_reader(low, value)
-        home = low.schedule.around(_maker(low, value))
-        around = low.schedule.around(reader)
-        if around is not None and around is not home:
-            reader = around.last
-        if reader == last and home is inside:
-            body.pop(low.name(value))
+    return values
 
 
 def _maker(low: Lowering, value: SSAValue) -> int:

@@ -133,6 +133,7 @@ def _step(low: Lowering, body: Body, step: Step, *, tiles: int, axes: AxesAttr) 
         body.add(
             compute.CopyTilesOp,
             buffer=low.local(step.source),
+            turned=build.count(step.turned),
             broadcast=build.word(step.broadcast),
             axes=axes,
             dst=target,
@@ -141,10 +142,12 @@ def _step(low: Lowering, body: Body, step: Step, *, tiles: int, axes: AxesAttr) 
         body.add(
             _MATRIX_OPS[step.function],
             lhs=low.local(step.lhs),
+            turned=build.count(step.turned),
             rhs=low.local(step.rhs),
             broadcast=build.word(step.broadcast),
             axes=axes,
             dst=target,
+            accumulate=UnitAttr() if step.accumulates else None,
         )
     elif isinstance(step, Unary):
         body.unary(step.function, step.target * tiles, axes, step.scalar)

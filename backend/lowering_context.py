@@ -11,12 +11,13 @@ from xdsl.ir import Operation, SSAValue
 
 from backend import build
 from dialects import tensix, ttir
-from dialects.expr import Binary, Const, Name
+from dialects.expr import Binary, Const, Expr, Name
 from dialects.grid import NO_AXIS, ProgramOp, StageOp, Use
 from dialects.program import Axis
 from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, capacity
+from passes.region_views import stored
 from passes.schedule import Schedule
 
 ONES = "one"
@@ -99,7 +100,9 @@ class Lowering:
         return next((n for n in numbers if self.schedule.weights_of(n)), None)
 
     def name(self, key: BufferKey) -> str:
-        """The name of a circular buffer."""
+        """The name of a circular buffer; a view in the region is of what it shows."""
+        if isinstance(key, SSAValue):
+            key, _ = stored(key)
         return self.buffers[key].sym_name.data
 
     def local(self, key: BufferKey) -> LocalAttr:
@@ -149,6 +152,19 @@ class Lowering:
             return (own[-1], *own[:-1])
         return own
 
+    def guard(self, number: int) -> Expr | None:
+        """Whether a stage runs in the current step, where it is not in all."""
+        where = self.schedule.stages[number].where
+        if where is None:
+            return None
+        axis, part = Name(where.data.axis), where.data
+        bounds: list[Expr] = []
+        if part.first > 0:
+            bounds.append(Binary(">=", axis, Const(part.first)))
+        if part.stop < self.axes[part.axis].extent:
+            bounds.append(Binary("<", axis, Const(part.stop)))
+        return bounds[0] if len(bounds) == 1 else Binary("and", bounds[0], bounds[1])
+
     def makes_output(self, stage: StageOp) -> bool:
         """Whether a stage yields a result of the program."""
         return any(value in self.schedule.outputs for value in stage.results)
@@ -173,7 +189,8 @@ class Lowering:
         """How far each axis of a stage goes in one Dst section."""
         stage = self.schedule.stages[number]
         own = self.own(stage)
-        if self.makes_output(stage) and plan.accumulators:
+        streams = bool(self.schedule.weights_of(number))
+        if (self.makes_output(stage) or streams) and plan.accumulators:
             return {axis: self.axes[axis].block for axis in own}
         room = max(1, self.capacity // max(plan.registers, 1))
         blocked = self.makes_output(stage) or bool(self.streamed(number))

@@ -42,6 +42,8 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
         body.fill(low.name(ONES), "row_scaler", 1.0)
     if depth == 0 and COLUMN_OF_ONES in low.buffers:
         body.fill(low.name(COLUMN_OF_ONES), "column_scaler", 1.0)
+    if depth == 0:
+        body.extend(_stream_before(low, 0, low.schedule.num_before))
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):
         body.extend(_inside(low))
@@ -61,11 +63,21 @@ def _inside(low: Lowering) -> list[Operation]:
         else:
             for mask in masks_of(low.schedule.stages[item]):
                 body.extend(_fill(low, mask))
-    for index in range(low.first_weights or 0):
-        body.extend(stream(low, index, low.schedule.stages[index], noc=0))
+    begun = low.schedule.num_before
+    body.extend(_stream_before(low, begun, low.first_weights or 0))
     for index, stage in enumerate(low.schedule.stages):
-        body.extend(on_first(low, index, _write(low, stage)))
+        written, guard = _write(low, stage), low.guard(index)
+        if guard is not None and written:
+            written = [build.branch(guard, written)]
+        body.extend(on_first(low, index, written))
     return body.ops
+
+
+def _stream_before(low: Lowering, first: int, stop: int) -> list[Operation]:
+    """What stages before the first with weights stream, from a number to another."""
+    stages = low.schedule.stages
+    numbers = range(first, min(stop, low.first_weights or 0))
+    return [op for n in numbers for op in stream(low, n, stages[n], noc=0)]
 
 
 def _hand_over(low: Lowering, combine: Combine) -> list[Operation]:

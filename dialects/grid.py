@@ -16,6 +16,7 @@ from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
     operand_def,
+    opt_prop_def,
     prop_def,
     region_def,
     result_def,
@@ -36,6 +37,7 @@ from dialects.grid_attributes import (
     NO_AXIS,
     AxisListAttr,
     NumbersAttr,
+    PartAttr,
     Use,
     UsesAttr,
 )
@@ -131,17 +133,19 @@ class ProgramOp(IRDLOperation):
 class StageOp(IRDLOperation):
     """One loop nest over some of the axes; what it yields are locals or outputs.
 
-    `formats` states the format in which each value is packed.
+    `formats` states the format in which each value is packed; `where` the part of an
+    axis for which the stage runs, the others leaving it out.
     """
 
     name = "grid.stage"
     over = prop_def(AxesAttr)
+    where = opt_prop_def(PartAttr)
     formats = prop_def(AxesAttr)
     results_ = var_result_def(TENSOR)
     body = region_def("single_block")
     traits = traits_def(Pure(), SingleBlockImplicitTerminator(YieldOp))
     assembly_format = (
-        "`over` $over `formats` $formats attr-dict-with-keyword "
+        "`over` $over (`where` $where^)? `formats` $formats attr-dict-with-keyword "
         "(`:` type($results_)^)? $body"
     )
 
@@ -338,6 +342,37 @@ class DecodeAttentionOp(IRDLOperation):
 
 
 @irdl_op_definition
+class RotateOp(IRDLOperation):
+    """Columns turned round: what stands `by` columns further, from the end the first.
+
+    By half the width, it swaps the halves, as rotary embedding does.
+    """
+
+    name = "grid.rotate"
+    input = operand_def(TENSOR)
+    by = prop_def(IntegerAttr)
+    result = result_def(TENSOR)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$input `by` $by attr-dict `:` type($input) `->` type($result)"
+    )
+
+    def __init__(self, input_: SSAValue, by: int):
+        super().__init__(
+            operands=[input_],
+            result_types=[input_.type],
+            properties={"by": IntegerAttr(by, 64)},
+        )
+
+    def verify_(self) -> None:
+        by, width = self.by.value.data, shape_of(self.input)[-1]
+        if self.input.type != self.result.type:
+            raise VerifyException("a rotation keeps the type of its operand")
+        if not 0 < by < width:
+            raise VerifyException(f"a rotation of {width} columns goes by {by}")
+
+
+@irdl_op_definition
 class PickRowsOp(IRDLOperation):
     """Rows of a tensor that was computed, by numbers known while running.
 
@@ -400,6 +435,7 @@ Grid = Dialect(
         PickRowsOp,
         PositionMaskOp,
         PadMaskOp,
+        RotateOp,
     ],
-    [AxisListAttr, NumbersAttr, UsesAttr],
+    [AxisListAttr, NumbersAttr, PartAttr, UsesAttr],
 )

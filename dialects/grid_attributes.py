@@ -177,3 +177,28 @@ class NumbersAttr(SyntaxData[tuple[float, ...]]):
 
     def write(self) -> str:
         return "[" + ", ".join(NumberAttr(number).write() for number in self.data) + "]"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The steps of an axis from `first` up to, not with, `stop`."""
+
+    axis: str
+    first: int
+    stop: int
+
+
+@irdl_attr_definition
+class PartAttr(SyntaxData[Part]):
+    """A part of an axis: `h 16 to 24`."""
+
+    name = "grid.part"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> Part:
+        axis, first = parser.parse_identifier(), parser.parse_integer()
+        parser.parse_keyword("to")
+        return Part(axis, first, parser.parse_integer())
+
+    def write(self) -> str:
+        return f"{self.data.axis} {self.data.first} to {self.data.stop}"

@@ -10,7 +10,14 @@ from xdsl.dialects.builtin import UnitAttr
 from xdsl.irdl import IRDLOperation, irdl_op_definition, opt_prop_def, prop_def
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.syntax import AxesAttr, DstAttr, LocalAttr, NumberAttr, WordAttr
+from dialects.syntax import (
+    AxesAttr,
+    DstAttr,
+    ExprAttr,
+    LocalAttr,
+    NumberAttr,
+    WordAttr,
+)
 
 BROADCASTS = ("row", "col", "scalar")
 REDUCTIONS = ("sum", "max")
@@ -58,30 +65,41 @@ class ReleaseOp(_BareOp):
 
 @irdl_op_definition
 class CopyTilesOp(IRDLOperation):
-    """Dst = tiles of a circular buffer, broadcast along rows or columns if asked."""
+    """Dst = tiles of a circular buffer, broadcast along rows or columns if asked.
+
+    `turned` takes tiles that stand so many places further along the buffer's last
+    axis, from its end those at its beginning; the block must hold all of that axis.
+    """
 
     name = "tensix.copy_tiles"
     buffer = prop_def(LocalAttr)
+    turned = opt_prop_def(ExprAttr)
     broadcast = opt_prop_def(WordAttr)
     axes = prop_def(AxesAttr)
     dst = prop_def(DstAttr)
-    assembly_format = "$buffer (`bcast` $broadcast^)? $axes `->` $dst attr-dict"
+    assembly_format = (
+        "$buffer (`turned` $turned^)? (`bcast` $broadcast^)? $axes `->` $dst attr-dict"
+    )
 
     def verify_(self) -> None:
         _verify_broadcast(self.broadcast)
 
 
 class _BinaryTilesOp(IRDLOperation):
-    """Base: element-wise on the matrix unit; only the second operand broadcasts."""
+    """Base: element-wise on the matrix unit; only the second operand broadcasts.
+
+    The first may be `turned`, as in `copy_tiles`.
+    """
 
     lhs = prop_def(LocalAttr)
+    turned = opt_prop_def(ExprAttr)
     rhs = prop_def(LocalAttr)
     broadcast = opt_prop_def(WordAttr)
     accumulate = opt_prop_def(UnitAttr)
     axes = prop_def(AxesAttr)
     dst = prop_def(DstAttr)
     assembly_format = (
-        "$lhs `,` $rhs (`bcast` $broadcast^)? $axes `->` $dst "
+        "$lhs (`turned` $turned^)? `,` $rhs (`bcast` $broadcast^)? $axes `->` $dst "
         "(`accumulate` $accumulate^)? attr-dict"
     )
 
@@ -113,8 +131,8 @@ class MulTilesOp(_BinaryTilesOp):
     name = "tensix.mul_tiles"
     over = opt_prop_def(AxesAttr)
     assembly_format = (
-        "$lhs `,` $rhs (`bcast` $broadcast^)? $axes (`sum` $over^)? `->` $dst "
-        "(`accumulate` $accumulate^)? attr-dict"
+        "$lhs (`turned` $turned^)? `,` $rhs (`bcast` $broadcast^)? $axes "
+        "(`sum` $over^)? `->` $dst (`accumulate` $accumulate^)? attr-dict"
     )
 
 

@@ -27,6 +27,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "place-decode": _loader("place_decode", "PlaceDecodePass"),
     "move-inside-tiles": _loader("move_inside_tiles", "MoveInsideTilesPass"),
     "check-coverage": _loader("coverage", "CheckCoveragePass"),
+    "split-heads": _loader("split_heads", "SplitHeadsPass"),
     "form-programs": _loader("form_programs", "FormProgramsPass"),
     "insert-padding": _loader("insert_padding", "InsertPaddingPass"),
     "form-stages": _loader("form_stages", "FormStagesPass"),

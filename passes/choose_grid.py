@@ -188,9 +188,9 @@ class _Chooser:
 
     def _with_blocks(self, axes: dict[str, Axis]) -> Iterator[dict[str, Axis]]:
         """Blocks: outer axes one by one, a Dst block of results, K in even parts."""
-        blocks = dict.fromkeys(self.schedule.outer, 1)
+        blocks = dict.fromkeys((*self.schedule.outer, *self.schedule.row_axes), 1)
         for stage, plan in zip(self.schedule.stages, self.schedule.plans, strict=True):
-            if not any(value in self.schedule.outputs for value in stage.results):
+            if not self.schedule.is_blocked(stage):
                 continue
             own = self.schedule.axes.real(stage.results[0])
             room = max(1, self.capacity // max(plan.registers, 1))
@@ -354,7 +354,11 @@ class _Chooser:
             vector = not isinstance(step, Copy | Matrix)
             cheap = isinstance(step, Unary) and step.scalar is not None
             finish += _VECTOR_TILE / (2 if cheap else 1) if vector else _MATRIX_TILE
-        return contraction + results * (finish + _MATRIX_TILE)
+        share = 1.0
+        if stage.where is not None:
+            part = stage.where.data
+            share = (part.stop - part.first) / axes[part.axis].extent
+        return share * (contraction + results * (finish + _MATRIX_TILE))
 
 
 def _counts(extent: int, most: int) -> list[int]:

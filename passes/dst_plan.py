@@ -7,7 +7,7 @@ them). Registers are numbered in blocks; a block of `t` tiles multiplies them by
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from xdsl.dialects.builtin import Float32Type, FloatAttr, IntegerAttr
@@ -24,6 +24,8 @@ from dialects.grid import (
     YieldOp,
 )
 from dialects.ttir.base import element_of, shape_of
+from passes.patterns import single_user
+from passes.region_views import REGION_VIEWS, stored
 
 UNARY = {
     "ttir.exp": "exp",
@@ -70,22 +72,28 @@ SUPPORTED = {
 
 @dataclass(frozen=True)
 class Copy:
-    """A block of a circular buffer into Dst."""
+    """A block of a circular buffer into Dst, its columns turned by some tiles."""
 
     source: SSAValue
     broadcast: str | None
     target: int
+    turned: int = 0
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Element-wise on the matrix unit, both operands from circular buffers."""
+    """Element-wise on the matrix unit, both operands from circular buffers.
+
+    The columns of the first may be turned; the result may be added to what Dst holds.
+    """
 
     function: str
     lhs: SSAValue
     rhs: SSAValue
     broadcast: str | None
     target: int
+    turned: int = 0
+    accumulates: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,10 @@ class _Planner:
         self.plan = DstPlan()
         self.place: dict[SSAValue, int] = {}
         self.free: list[int] = []
+        self.products: dict[SSAValue, Operation] = {}
         body = stage.body.block
         ops = [op for op in body.ops if not isinstance(op, YieldOp)]
+        self.ops = set(ops)
         self.uses: dict[SSAValue, int] = {
             r: sum(1 for u in r.uses if u.operation.parent is body)
             for op in ops
@@ -162,6 +172,8 @@ class _Planner:
             self.plan.steps.append(Unary("mul_unary", register, 1.0 / prod(sizes)))
         elif op in self.plan.accumulators or op in self.fused or _is_source(op):
             return
+        elif self._is_added(op):
+            self.products[op.results[0]] = op
         elif isinstance(op, ttir.TypecastOp | EachUserOp):
             self._unary(op, None)
         elif op.name in UNARY:
@@ -188,7 +200,7 @@ class _Planner:
             return self.place[value]
         register = self._take()
         broadcast = None if like is None else broadcast_of(value, like)
-        self.plan.steps.append(Copy(value, broadcast, register))
+        self.plan.steps.append(_copy(value, broadcast, register))
         return register
 
     def _consume(self, value: SSAValue, like: SSAValue | None = None) -> int:
@@ -205,8 +217,29 @@ class _Planner:
 
     # -- operations ------------------------------------------------------------------
 
+    def _is_added(self, op: Operation) -> bool:
+        """Whether a product waits until the matrix unit can add it to its sum in Dst.
+
+        Of two products that are added, the second one waits.
+        """
+        user = single_user(op.results[0])
+        if not isinstance(user, ttir.AddOp) or user.parent is not op.parent:
+            return False
+        other = user.lhs if user.rhs is op.results[0] else user.rhs
+        made_here = other.owner in self.ops and not _is_source(other.owner)
+        is_first = user.lhs is op.results[0] and _is_direct_product(other.owner)
+        return made_here and not is_first and _is_direct_product(op)
+
+    def _accumulate(self, product: Operation, target: int) -> int:
+        """Add the product of two buffers to what a register holds."""
+        step = _matrix("mul", *product.operands, product.results[0], target)
+        self.plan.steps.append(replace(step, accumulates=True))
+        return target
+
     def _unary(self, op: Operation, function: str | None) -> None:
-        register = self._consume(op.operands[0])
+        operand = op.operands[0]
+        keeps = is_copied_out(op)
+        register = self._register(operand) if keeps else self._consume(operand)
         if function is not None:
             self.plan.steps.append(Unary(function, register))
         self.place[op.results[0]] = register
@@ -221,6 +254,11 @@ class _Planner:
         if left is not None:
             self.place[result] = self._scalar_first(function, left, rhs, result)
             return
+        for value, other in ((rhs, lhs), (lhs, rhs)):
+            if value in self.products:
+                product, target = self.products[value], self._consume(other)
+                self.place[result] = self._accumulate(product, target)
+                return
         if lhs not in self.place and rhs not in self.place:
             self.place[result] = self._from_buffers(function, lhs, rhs, result)
             return
@@ -260,24 +298,19 @@ class _Planner:
     def _from_buffers(
         self, function: str, lhs: SSAValue, rhs: SSAValue, result: SSAValue
     ) -> int:
-        if broadcast_of(lhs, result) is not None and function in _COMMUTATIVE:
-            lhs, rhs = rhs, lhs
-        plain = broadcast_of(lhs, result) is None
-        cut = _is_wide(lhs) or (_is_wide(rhs) and broadcast_of(rhs, result) is None)
-        direct = function in _ON_MATRIX_UNIT and plain and not cut
+        lhs, rhs = _plain_first(function, lhs, rhs, result)
         register = self._take()
-        if direct:
-            broadcast = broadcast_of(rhs, result)
-            self.plan.steps.append(Matrix(function, lhs, rhs, broadcast, register))
+        if _is_direct(function, lhs, rhs, result):
+            self.plan.steps.append(_matrix(function, lhs, rhs, result, register))
             return register
-        self.plan.steps.append(Copy(lhs, broadcast_of(lhs, result), register))
+        self.plan.steps.append(_copy(lhs, broadcast_of(lhs, result), register))
         return self._add_operand(function, register, rhs, result)
 
     def _add_operand(
         self, function: str, register: int, rhs: SSAValue, result: SSAValue
     ) -> int:
         other = self._take()
-        self.plan.steps.append(Copy(rhs, broadcast_of(rhs, result), other))
+        self.plan.steps.append(_copy(rhs, broadcast_of(rhs, result), other))
         self.plan.steps.append(Vector(function, register, other))
         self.free.insert(0, other)
         return register
@@ -308,15 +341,73 @@ class _Planner:
             register = self._consume(rhs)
             return self._add_operand(function, register, lhs, result)
         register = self._take()
-        self.plan.steps.append(Copy(lhs, broadcast_of(lhs, result), register))
+        self.plan.steps.append(_copy(lhs, broadcast_of(lhs, result), register))
         other = self._consume(rhs)
         self.plan.steps.append(Vector(function, register, other))
         self.free.insert(0, other)
         return register
 
 
+def _plain_first(
+    function: str, lhs: SSAValue, rhs: SSAValue, result: SSAValue
+) -> tuple[SSAValue, SSAValue]:
+    """The operands, one that is repeated as the second where they may change places.
+
+    So is one whose own columns are turned as the first.
+    """
+    repeated = broadcast_of(lhs, result) is not None
+    turned = bool(stored(rhs)[1]) and broadcast_of(rhs, result) is None
+    changes = function in _COMMUTATIVE and (repeated or turned)
+    return (rhs, lhs) if changes else (lhs, rhs)
+
+
+def _is_direct(function: str, lhs: SSAValue, rhs: SSAValue, result: SSAValue) -> bool:
+    """Whether the matrix unit can take both operands from their buffers."""
+    plain = broadcast_of(lhs, result) is None and not stored(rhs)[1]
+    cut = _is_wide(lhs) or (_is_wide(rhs) and broadcast_of(rhs, result) is None)
+    return function in _ON_MATRIX_UNIT and plain and not cut
+
+
+def _is_direct_product(op: Operation | Block) -> bool:
+    """Whether an operation is a product that the matrix unit makes of two buffers."""
+    if not isinstance(op, ttir.MultiplyOp):
+        return False
+    if any(_is_computed(v, op) or scalar_of(v) is not None for v in op.operands):
+        return False
+    lhs, rhs = _plain_first("mul", op.lhs, op.rhs, op.result)
+    return _is_direct("mul", lhs, rhs, op.result)
+
+
+def _is_computed(value: SSAValue, reader: Operation) -> bool:
+    """Whether a value is one of the stage's own, not in a buffer."""
+    owner = stored(value)[0].owner
+    return isinstance(owner, Operation) and owner.parent is reader.parent
+
+
+def _matrix(
+    function: str, lhs: SSAValue, rhs: SSAValue, result: SSAValue, register: int
+) -> Matrix:
+    lhs, rhs = _plain_first(function, lhs, rhs, result)
+    (source, turned), broadcast = stored(lhs), broadcast_of(rhs, result)
+    return Matrix(function, source, stored(rhs)[0], broadcast, register, turned)
+
+
+def _copy(value: SSAValue, broadcast: str | None, register: int) -> Copy:
+    source, turned = stored(value)
+    return Copy(source, broadcast, register, turned)
+
+
+def is_copied_out(op: Operation) -> bool:
+    """Whether an operation hands a value on as it is, and others only store it too."""
+    kept = isinstance(op, ttir.TypecastOp | EachUserOp)
+    uses = [*op.operands[0].uses, *op.results[0].uses] if kept else []
+    readers = {use.operation for use in uses} - {op}
+    return kept and all(isinstance(reader, YieldOp) for reader in readers)
+
+
 def _is_source(op: Operation) -> bool:
-    return isinstance(op, ttir.FullOp | CausalMaskOp | PositionMaskOp | PadMaskOp)
+    free = (ttir.FullOp, CausalMaskOp, PositionMaskOp, PadMaskOp)
+    return isinstance(op, (*free, *REGION_VIEWS))
 
 
 def _is_wide(value: SSAValue) -> bool:
@@ -324,8 +415,8 @@ def _is_wide(value: SSAValue) -> bool:
 
     A plain copy to Dst loses nothing; the vector unit then computes in fp32.
     """
-    stored = isinstance(value.owner, StageOp | Block)
-    return stored and isinstance(element_of(value), Float32Type)
+    in_l1 = isinstance(stored(value)[0].owner, StageOp | Block)
+    return in_l1 and isinstance(element_of(value), Float32Type)
 
 
 def scalar_of(value: SSAValue) -> float | None:

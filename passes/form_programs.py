@@ -23,6 +23,7 @@ from dialects.formats import TILE_EDGE
 from dialects.grid import DecodeAttentionOp, PickRowsOp
 from dialects.ttir.base import element_of, shape_of
 from passes.constants import is_constant
+from passes.head_growth import HeadGrowth, bring_before, is_by_heads
 from passes.padding_facts import is_always_finite, is_partial
 from passes.patterns import elementwise_partner, is_elementwise, single_user
 from passes.program_builder import ProgramBuilder
@@ -53,6 +54,8 @@ class FormProgramsPass(ModulePass):
 
     norm_fusion: bool = True
     epilogue_fusion: bool = True
+    rope_fusion: bool = True
+    cache_fusion: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.walk():
@@ -69,6 +72,7 @@ class _Former:
         self.ops = list(function.body.block.ops)
         self.position = {op: i for i, op in enumerate(self.ops)}
         self.taken: set[Operation] = set()
+        self.run_of: dict[Operation, int] = {}
 
     def run(self) -> None:
         """Form all programs; views that nobody uses any more go."""
@@ -81,7 +85,7 @@ class _Former:
                 groups.append((op, self._grow_back(op)))
         groups.sort(key=lambda group: self.position[group[0]])
         for place, members in groups:
-            members.sort(key=lambda op: self.position[op])
+            members.sort(key=lambda op: (self.run_of.get(op, -1), self.position[op]))
             ProgramBuilder(members).build(InsertPoint.before(place))
         for op in reversed(self.ops):
             if (
@@ -109,13 +113,34 @@ class _Former:
             partner = elementwise_partner(root)
             if partner is not None and partner not in self.taken:
                 self._take(group, partner)
-            norm = root.a.owner
+        if isinstance(root, ttir.LinearOp) or is_by_heads(root):
+            norm = root.operands[0].owner
             if self.options.norm_fusion and self._feeds_only(norm, group):
                 assert isinstance(norm, Operation)
                 self._take(group, norm)
-        if self.options.epilogue_fusion and not isinstance(root, ttir.EmbeddingOp):
+        if is_by_heads(root):
+            self._grow_heads(group, root)
+        elif self.options.epilogue_fusion and not isinstance(root, ttir.EmbeddingOp):
             self._grow_forward(group, root)
         return group
+
+    def _grow_heads(self, group: list[Operation], root: Operation) -> None:
+        """What follows a projection by heads, as long as heads stay by themselves."""
+        growth = HeadGrowth(
+            group,
+            root,
+            lambda value: self._before(value, root),
+            epilogue=self.options.epilogue_fusion,
+            rope=self.options.rope_fusion,
+            cache=self.options.cache_fusion,
+        )
+        behind = self.ops[self.position[root] + 1 :]
+        for op in growth.members(op for op in behind if op not in self.taken):
+            self._take(group, op)
+            self.run_of[op] = growth.first_head_of(op)
+            for operand in op.operands:
+                if operand.owner not in group:
+                    bring_before(operand, root, self.position)
 
     def _feeds_only(self, norm: object, group: list[Operation]) -> bool:
         return (

@@ -26,9 +26,12 @@ from dialects.grid import (
     StageOp,
     YieldOp,
 )
+from dialects.grid_attributes import Part, PartAttr
 from dialects.syntax import AxesAttr
 from dialects.ttir.base import element_of
 from passes.axis_classes import ValueAxes
+from passes.dst_plan import is_copied_out
+from passes.region_views import REGION_VIEWS, part_of, stored
 
 FREE = (
     ttir.FullOp,
@@ -55,11 +58,13 @@ class FormStagesPass(ModulePass):
 
 @dataclass
 class _Stage:
-    """A stage under construction. `axes` are those of its results."""
+    """A stage under construction. `axes` are those of its results, `part` that of an
+    axis for which it runs."""
 
     kind: str
     axes: tuple[str, ...]
     reduced: tuple[str, ...] = ()
+    part: Part | None = None
     ops: list[Operation] = field(default_factory=list)
 
 
@@ -77,7 +82,7 @@ def _form_block(block: Block, axes: ValueAxes, formats: dict[SSAValue, str]) -> 
     stages: list[_Stage] = []
     home: dict[SSAValue, int] = {}
     for op in list(block.ops):
-        if isinstance(op, FREE):
+        if isinstance(op, (*FREE, *REGION_VIEWS)):
             continue
         if isinstance(op, LoopOp | CombineOp | YieldOp):
             _wrap(stages, op, formats)
@@ -89,8 +94,8 @@ def _form_block(block: Block, axes: ValueAxes, formats: dict[SSAValue, str]) -> 
         index = _place(op, axes, stages, home)
         stages[index].ops.append(op)
         home[op.results[0]] = index
-    for op in list(block.ops):
-        if isinstance(op, FREE) and not op.results[0].uses:
+    for op in reversed(list(block.ops)):
+        if isinstance(op, (*FREE, *REGION_VIEWS)) and not op.results[0].uses:
             op.detach()
             op.erase()
 
@@ -99,37 +104,42 @@ def _place(
     op: Operation, axes: ValueAxes, stages: list[_Stage], home: dict[SSAValue, int]
 ) -> int:
     """The number of the stage that an operation joins or opens."""
-    own = axes.real(op.results[0])
-    producers = [home[value] for value in op.operands if value in home]
+    own, part = axes.real(op.results[0]), part_of(op.results[0], axes.of)
+    sources = [stored(value)[0] for value in op.operands]
+    producers = [home[value] for value in sources if value in home]
     last = max(producers, default=-1)
+    top = len(stages) - 1
+    follows = top > last and (stages[top].axes, stages[top].part) == (own, part)
     if isinstance(op, ttir.MatmulOp):
         inner = tuple(a for a in axes.real(op.a) if a not in own)
-        top = len(stages) - 1
-        joins = (
-            top > last
-            and stages[top].kind == "matmul"
-            and (stages[top].axes, stages[top].reduced) == (own, inner)
-        )
-        if not joins:
-            stages.append(_Stage("matmul", own, inner))
+        alike = follows and stages[top].kind == "matmul"
+        if not (alike and stages[top].reduced == inner):
+            stages.append(_Stage("matmul", own, inner, part))
     elif isinstance(op, ttir.ReductionOp):
         inner = tuple(a for a in axes.real(op.input) if a not in own)
-        stages.append(_Stage("reduce", own, inner))
+        stages.append(_Stage("reduce", own, inner, part))
         _pull_product(op, stages, home)
-    elif last >= 0 and stages[last].axes == own and _takes_more(op, last, stages, home):
+    elif (
+        last >= 0
+        and (stages[last].axes, stages[last].part) == (own, part)
+        and _takes_more(op, last, stages, home)
+    ):
         return last
-    else:
-        top = len(stages) - 1
-        joins = top > last and stages[top].axes == own
-        if not (joins and (stages[top].kind == "elementwise" or _meets(op, top, home))):
-            stages.append(_Stage("elementwise", own))
+    elif not (
+        follows and (stages[top].kind == "elementwise" or _meets(op, top, home))
+    ):
+        stages.append(_Stage("elementwise", own, part=part))
     return len(stages) - 1
 
 
 def _takes_more(
     op: Operation, stage: int, stages: list[_Stage], home: dict[SSAValue, int]
 ) -> bool:
-    return not (_is_alone(stages[stage]) or _needed_again(op, stage, home))
+    """Whether an operation may go on in Dst with what a stage made there."""
+    seen = [value for value in op.operands if isinstance(value.owner, REGION_VIEWS)]
+    from_l1 = any(home.get(stored(value)[0]) == stage for value in seen)
+    alone = _is_alone(stages[stage])
+    return not (from_l1 or alone or _needed_again(op, stage, home))
 
 
 def _meets(op: Operation, stage: int, home: dict[SSAValue, int]) -> bool:
@@ -142,6 +152,8 @@ def _meets(op: Operation, stage: int, home: dict[SSAValue, int]) -> bool:
 
 def _needed_again(op: Operation, stage: int, home: dict[SSAValue, int]) -> bool:
     """Whether the operation would overwrite in Dst what others need as well."""
+    if is_copied_out(op):
+        return False
     return any(
         home.get(value) == stage and any(use.operation is not op for use in value.uses)
         for value in op.operands
@@ -195,6 +207,7 @@ def _wrap(stages: list[_Stage], end: Operation, formats: dict[SSAValue, str]) ->
             result_types=[value.type for value in leaving],
             properties={
                 "over": AxesAttr((*stage.axes, *stage.reduced)),
+                **({} if stage.part is None else {"where": PartAttr(stage.part)}),
                 "formats": AxesAttr(tuple(stated)),
             },
             regions=[Region(body)],
@@ -204,31 +217,39 @@ def _wrap(stages: list[_Stage], end: Operation, formats: dict[SSAValue, str]) ->
             value.replace_uses_with_if(
                 result, lambda use, inside=members: use.operation not in inside
             )
+        adopted: dict[Operation, Operation] = {}
         for op in stage.ops:
-            _adopt_free(op, body)
+            _adopt_free(op, body, adopted)
             op.detach()
             body.add_op(op)
         body.add_op(YieldOp(*leaving))
 
 
-def _adopt_free(op: Operation, body: Block) -> None:
+def _adopt_free(
+    op: Operation, body: Block, adopted: dict[Operation, Operation]
+) -> None:
+    """Operations that read no tiles, or only say which, stand where they are used."""
     for number, value in enumerate(op.operands):
         owner = value.owner
-        if isinstance(owner, FREE) and owner.parent is not body:
-            copy = owner.clone()
+        if not isinstance(owner, (*FREE, *REGION_VIEWS)) or owner.parent is body:
+            continue
+        if owner not in adopted or isinstance(owner, FREE):
+            adopted[owner] = copy = owner.clone()
+            _adopt_free(copy, body, adopted)
             body.add_op(copy)
-            op.operands[number] = copy.results[0]
+        op.operands[number] = adopted[owner].results[0]
 
 
 def _format(value: SSAValue, is_output: bool) -> str:
     """Format of a value that leaves a stage.
 
-    Outputs have the tensor's own. A local that a contraction reads is bf16, as the
+    Outputs have the tensor's own, and so have values of which heads or other tiles are
+    read. A local that a contraction reads is bf16, as the
     matrix unit takes it; others keep fp32, since they are sums, peaks and scores.
     """
-    if is_output:
+    readers = [use.operation for use in value.uses]
+    if is_output or any(isinstance(reader, REGION_VIEWS) for reader in readers):
         narrow = isinstance(element_of(value), BFloat16Type)
         return DataFormat.BF16 if narrow else DataFormat.FP32
-    readers = [use.operation for use in value.uses]
     contracted = any(isinstance(reader, ttir.MatmulOp) for reader in readers)
     return DataFormat.BF16 if contracted else DataFormat.FP32

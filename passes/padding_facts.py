@@ -28,6 +28,7 @@ from dialects.grid import (
 )
 from dialects.ttir.base import shape_of
 from passes.constants import is_constant
+from passes.region_views import REGION_VIEWS
 from passes.rewriting import splat_of
 
 FINITE, REAL, ANY = "finite", "real", "any"
@@ -159,7 +160,7 @@ def _summed(fact: Fact) -> Fact:
 def _apply(op: Operation, facts: Sequence[Fact]) -> Fact:
     if ANY in facts:
         return ANY
-    if isinstance(op, ttir.TypecastOp | EachUserOp):
+    if isinstance(op, (ttir.TypecastOp, EachUserOp, *REGION_VIEWS)):
         return facts[0]
     if all(fact == REAL for fact in facts):
         return REAL

@@ -25,6 +25,7 @@ PIPELINE: tuple[str, ...] = (
     "fold-constants",
     "check-coverage",
     "merge-projections",
+    "split-heads",
     # Where: programs, their loops, their cores, who multicasts.
     "form-programs",
     "insert-padding",
@@ -39,10 +40,13 @@ OPTIONAL = {
     "insert-multicast": "every core reads its own tiles from DRAM",
     "choose-formats": "residual streams are rounded to the model's own format",
     "recognize-rotary": "rotary embedding stays as it was exported",
+    "split-heads": "heads are seen in a projection, not computed one by one",
+    "rope-fusion": "norms and rotary embedding of heads are programs of their own",
+    "cache-fusion": "what is written to a cache is copied there by a program",
     "norm-fusion": "norms are programs of their own",
     "epilogue-fusion": "what follows a contraction is a program of its own",
 }
-"""What may be left out, and what that means; the last two are in form-programs."""
+"""What may be left out, and what that means; the last four are in form-programs."""
 
 Observer = Callable[[int, str, ModuleOp], None]
 
@@ -104,6 +108,8 @@ def _configured(
         "form-programs": {
             "norm_fusion": "norm-fusion" not in disabled,
             "epilogue_fusion": "epilogue-fusion" not in disabled,
+            "rope_fusion": "rope-fusion" not in disabled,
+            "cache_fusion": "cache-fusion" not in disabled,
         },
         "choose-grid": {"chip": chip, "weights_format": weights_format},
     }

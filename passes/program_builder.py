@@ -38,12 +38,14 @@ from dialects.grid import (
     UsesAttr,
     YieldOp,
 )
+from dialects.grid_attributes import Part
 from dialects.program import Axis
 from dialects.syntax import WordAttr
 from dialects.ttir.base import element_of, is_float, shape_of
 from passes.axis_classes import AxisClasses, Place, runs_twice_along_an_axis
 from passes.constants import is_constant
 from passes.program_bodies import write
+from passes.region_views import REGION_VIEWS, part_of
 from passes.rewriting import fused_location, splat_of
 from passes.views import (
     COLUMNS,
@@ -52,6 +54,7 @@ from passes.views import (
     View,
     aligned_view,
     by_rows,
+    is_view,
     repeat_interleave,
     whole,
 )
@@ -66,12 +69,13 @@ class _Argument:
     value: SSAValue
     index: bool = False
     gathered: bool = False
+    written: bool = False
     scalars: tuple[str, int] | None = None
 
     @property
     def is_computed_with(self) -> bool:
         """Whether the region computes with its elements."""
-        return not (self.index or self.gathered or self.scalars)
+        return not (self.index or self.gathered or self.written or self.scalars)
 
 
 @dataclass
@@ -98,7 +102,7 @@ class ProgramBuilder:
                     f"{self.members[0].name}: one axis would run along two dimensions"
                 )
         outputs = [op.results[0] for op in self.members if self._leaves(op)]
-        made = [self.inside[value] for value in outputs]
+        made = [self._result(value) for value in outputs]
         self.block.add_op(YieldOp(*made))
         program = self._program(outputs, made, classes)
         program.location = fused_location(self.members)
@@ -113,6 +117,20 @@ class ProgramBuilder:
             self.inside[op.results[0]] = write(self, op)
             self._mark_index(op)
             self._mark_scalars(op)
+            if self._leaves(op) and self._is_only_stored(op):
+                self.inside[op.results[0]] = self._result(op.results[0])
+
+    def _is_only_stored(self, op: Operation) -> bool:
+        users = [use.operation for use in op.results[0].uses]
+        inside = [user for user in users if user in self.members]
+        return all(isinstance(user, ttir.CacheWriteOp) for user in inside)
+
+    def _result(self, value: SSAValue) -> SSAValue:
+        """The region's value for a result of the program: a view is copied."""
+        inner = self.inside[value]
+        if isinstance(inner.owner, REGION_VIEWS):
+            return self.add(ttir.TypecastOp(inner, element_of(inner)))
+        return inner
 
     def _start_again(self) -> None:
         """Forget the region; now each use of a value gets an operand of its own."""
@@ -138,6 +156,7 @@ class ProgramBuilder:
             self.arguments[outer, 1, 0].scalars = (name, greatest)
         if isinstance(op, ttir.CacheWriteOp):
             self.value(op.cache)
+            self.arguments[op.cache, 1, 0].written = True
 
     # -- what the writers ask ------------------------------------------------------
 
@@ -173,7 +192,7 @@ class ProgramBuilder:
     def _view(self, outer: SSAValue) -> View:
         if not is_float(element_of(outer)):
             return by_rows(outer)
-        return whole(outer) if is_constant(outer) else aligned_view(outer)
+        return _view_of_constant(outer) if is_constant(outer) else aligned_view(outer)
 
     def picked(self, outer: SSAValue, rows: SSAValue) -> SSAValue:
         """The tile of each of the rows, in a leading dimension of their number."""
@@ -223,7 +242,7 @@ class ProgramBuilder:
 
         uses = tuple(self._use(a, axes_of(a.value)) for a in arguments)
         makes = tuple(
-            self._make(value, inner, axes_of(inner))
+            self._make(value, inner, axes_of(inner), part_of(inner, axes_of))
             for value, inner in zip(outputs, made, strict=True)
         )
         return ProgramOp(
@@ -244,9 +263,18 @@ class ProgramBuilder:
         map_ = argument.view.tile_map(_as_index(axes))
         return Use(axes, map_, None, argument.index, scalars=argument.scalars)
 
-    def _make(self, value: SSAValue, inner: SSAValue, axes: tuple[str, ...]) -> Use:
+    def _make(
+        self,
+        value: SSAValue,
+        inner: SSAValue,
+        axes: tuple[str, ...],
+        part: Part | None,
+    ) -> Use:
         """How a result is written: to tiles of its own, to rows, or into a cache."""
         index, op = _as_index(axes), value.owner
+        if part is not None:
+            begun = {part.axis: add(Name(part.axis), Const(-part.first))}
+            index = [substitute(expr, begun) for expr in index]
         if isinstance(op, DecodeAttentionOp):
             user, head, _, column = index
             width = -(-shape_of(inner)[-1] // TILE_EDGE)
@@ -336,11 +364,21 @@ def _axes(
             depth = min(dim - len(shape), -1)
             tiled = depth >= -2
             extent = -(-size // TILE_EDGE) if tiled else size
-            found.setdefault(name, (max(depth, -3), extent))
+            known = found.get(name, (max(depth, -3), 0))
+            found[name] = (known[0], max(known[1], extent))
     ordered = sorted(found, key=lambda name: (found[name][0], list(found).index(name)))
     return [
         Axis(name, found[name][1], None, 1, 1, 1, found[name][1]) for name in ordered
     ]
+
+
+def _view_of_constant(outer: SSAValue) -> View:
+    """Weights seen by heads stay as they are uploaded; others are laid out anew."""
+    seen_anew = len(shape_of(outer)) > 2 and isinstance(outer.owner, ttir.ReshapeOp)
+    try:
+        return aligned_view(outer) if seen_anew else whole(outer)
+    except CutsTileError:
+        return whole(outer)
 
 
 _SHORT = {"scaled_dot_product_attention": "attention"}
@@ -349,6 +387,6 @@ _SHORT = {"scaled_dot_product_attention": "attention"}
 
 def _program_name(members: list[Operation]) -> str:
     """A readable name: the kinds of operations, each once, in order."""
-    kinds = [op.name.partition(".")[2] for op in members]
+    kinds = [op.name.partition(".")[2] for op in members if not is_view(op)]
     distinct = list(dict.fromkeys(_SHORT.get(kind, kind) for kind in kinds))
     return "_".join(distinct[:4])

@@ -23,6 +23,7 @@ from dialects.grid import (
     PadMaskOp,
     PositionMaskOp,
     ProgramOp,
+    RotateOp,
     StageOp,
     YieldOp,
 )
@@ -211,23 +212,65 @@ class Schedule:
     @property
     def parallel(self) -> tuple[str, ...]:
         """Axes that cores may share out: all results have them, none is reduced."""
-        first, *rest = (self.axes.real(value) for value in self.outputs)
-        reduced = {
+        first, *rest = map(self._axes_around, self.outputs)
+        bound = {
             axis
             for stage in self.stages
             for axis in stage.over.data
             if axis not in self.axes.real(stage.results[0])
         }
+        bound |= self._turned_axes()
         return tuple(
             axis
             for axis in first
-            if axis not in reduced and all(axis in other for other in rest)
+            if axis not in bound and all(axis in other for other in rest)
         )
+
+    def _axes_around(self, output: SSAValue) -> tuple[str, ...]:
+        """Axes of an output, with that of which its stage takes a part."""
+        real, owner = self.axes.real(output), output.owner
+        where = owner.where if isinstance(owner, StageOp) else None
+        known = where is None or where.data.axis in real
+        return real if known else (where.data.axis, *real)
+
+    def is_blocked(self, stage: StageOp) -> bool:
+        """Whether what a stage makes or streams passes by in blocks of its axes."""
+        number = self.stages.index(stage)
+        makes = any(value in self.outputs for value in stage.results)
+        return makes or bool(self._weights[number])
+
+    @property
+    def row_axes(self) -> frozenset[str]:
+        """Axes that say which row of a tile is written: one step at a time."""
+        rows = [use.row for use in self.program.makes.data if use.row is not None]
+        names = frozenset[str]().union(*(row.names() for row, _ in rows))
+        return names & {axis.name for axis in self.program.axes.data}
+
+    def _turned_axes(self) -> set[str]:
+        """Axes along which columns are turned: a core has all of them."""
+        return {
+            self.axes.of(op.result)[-1]
+            for stage in self.stages
+            for op in stage.body.block.ops
+            if isinstance(op, RotateOp)
+        }
+
+    @property
+    def num_before(self) -> int:
+        """How many stages run once, before the outer loops, on which they do not
+        depend."""
+        around = set(self.outer)
+        for number, stage in enumerate(self.stages):
+            where = set() if stage.where is None else {stage.where.data.axis}
+            if around & (where | set(stage.over.data)) or self.around(number):
+                return number if self.streamed else 0
+        return 0
 
     def _outer_axes(self) -> tuple[str, ...]:
         value = self.outputs[0]
         axes = self.axes.of(value)
-        leading = [a for a in axes[:-2] if a in self.parallel]
+        lead = [a for a in self._axes_around(value) if a not in axes[-2:]]
+        leading = [a for a in lead if a in self.parallel]
         row = axes[-2] if len(axes) > 1 else None
         if len(self.stages) > 1 and not self.streamed and row in self.parallel:
             leading.append(row)
@@ -270,6 +313,8 @@ class Schedule:
         stage = self.stages[index]
         if _is_table_or_index(stage, argument):
             return True
+        if stage.where is not None:
+            return False
         for op in stage.body.block.ops:
             if isinstance(op, ttir.MatmulOp) and argument in (op.a, op.b):
                 return argument is op.b and self._is_weight(argument)

@@ -26,7 +26,9 @@ from dialects.expr import (
     substitute,
 )
 from dialects.formats import TILE_EDGE
+from dialects.grid import RotateOp
 from dialects.ttir.base import integers, shape_of
+from passes.constants import is_constant
 
 
 class CutsTileError(Exception):
@@ -81,26 +83,43 @@ class View:
 
 
 def view_of(value: SSAValue) -> View:
-    """The view that a value is of the tensor behind it. Raises `CutsTileError`."""
+    """The view that a value is of the tensor behind it. Raises `CutsTileError`.
+
+    A constant whose tiles would have to be turned is turned at upload: it is the tensor
+    behind what is seen of it.
+    """
     owner = value.owner
     if isinstance(owner, Operation):
         handler = _HANDLERS.get(type(owner))
         if handler is not None:
             found = handler(owner)
             if found is not None:
-                return found
+                return whole(value) if _is_turned_constant(owner, found) else found
     return whole(value)
+
+
+def _is_turned_constant(op: Operation, view: View) -> bool:
+    turned = isinstance(op, ttir.PermuteOp) and _misplaced(view) is not None
+    return turned and is_constant(op.results[0])
+
+
+def _misplaced(view: View) -> int | None:
+    """A dimension that does not run inside tiles as its place says, if there is one."""
+    for place, dim in enumerate(view.dims):
+        if dim.size != 1 and dim.inside != _inside(place, len(view.dims)):
+            return place
+    return None
 
 
 def aligned_view(value: SSAValue) -> View:
     """The same, with tiles along the last two dimensions and nowhere else."""
     view = view_of(value)
-    for place, dim in enumerate(view.dims):
-        if dim.size != 1 and dim.inside != _inside(place, len(view.dims)):
-            raise CutsTileError(
-                f"dimension {place} of {'x'.join(str(d.size) for d in view.dims)} "
-                "would have to be moved between tiles, or turned inside them"
-            )
+    place = _misplaced(view)
+    if place is not None:
+        raise CutsTileError(
+            f"dimension {place} of {'x'.join(str(d.size) for d in view.dims)} "
+            "would have to be moved between tiles, or turned inside them"
+        )
     return view
 
 
@@ -208,11 +227,15 @@ def _concat(op: ttir.ConcatOp) -> View | None:
     )
     if not halves:
         return None
-    inner = view_of(first.input)
+    return _turned(view_of(first.input), place, middle)
+
+
+def _turned(inner: View, place: int, by: int) -> View:
+    """A view with the index of one dimension rotated."""
     dim = inner.dims[place]
-    if middle % dim.granule or dim.size % dim.granule:
-        raise CutsTileError(f"a rotation by {middle} cuts inside a tile")
-    turned = add(Name(f"d{place}"), Const(middle // dim.granule))
+    if by % dim.granule or dim.size % dim.granule:
+        raise CutsTileError(f"a rotation by {by} cuts inside a tile")
+    turned = add(Name(f"d{place}"), Const(by // dim.granule))
     values = {f"d{place}": modulo(turned, dim.steps)}
     index = tuple(substitute(expr, values) for expr in inner.index)
     return View(inner.source, inner.dims, index)
@@ -308,12 +331,18 @@ def _regroup(
         stride *= steps
 
 
+def _rotate(op: RotateOp) -> View:
+    inner, place = view_of(op.input), len(shape_of(op.result)) - 1
+    return _turned(inner, place, op.by.value.data)
+
+
 _HANDLERS = {
     ttir.PermuteOp: _permute,
     ttir.SliceStaticOp: _slice,
     ttir.ConcatOp: _concat,
     ttir.BroadcastOp: _broadcast,
     ttir.ReshapeOp: _reshape,
+    RotateOp: _rotate,
 }
 
 

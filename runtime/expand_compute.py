@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Operation
 
 from dialects import tensix_compute as compute
+from dialects.syntax import ExprAttr
 from runtime import instructions as ins
 from runtime.expander import Builder, Expander, Step, Walk
 
@@ -18,12 +19,17 @@ def _word(attr: object) -> str | None:
     return None if attr is None else attr.data  # type: ignore[union-attr]
 
 
+def _number(attr: ExprAttr | None) -> int:
+    return 0 if attr is None else attr.value
+
+
 def _copy(expander: Expander, op: compute.CopyTilesOp, site: int) -> Step:
     buffer = expander.buffer(op.buffer)
     broadcast, dst, axes = _word(op.broadcast), op.dst.data, op.axes.data
+    turned = _number(op.turned)
 
     def run(walk: Walk) -> None:
-        slots = expander.slots(walk, buffer, axes).reshape(-1)
+        slots = expander.slots(walk, buffer, axes, turned=turned).reshape(-1)
         if slots.size:
             walk.out.append(ins.CopyTiles(site, buffer.index, slots, broadcast, dst))
 
@@ -50,9 +56,10 @@ def _binary(kind: str) -> Callable[..., Step]:
         kept, axes = op.axes.data, (*op.axes.data, *over)
         broadcast = _word(op.broadcast)
         accumulate = isinstance(op.accumulate, UnitAttr) or bool(over)
+        turned = _number(op.turned)
 
         def run(walk: Walk) -> None:
-            left = expander.slots(walk, lhs, axes)
+            left = expander.slots(walk, lhs, axes, turned=turned)
             if not left.size:
                 return
             right = expander.slots(walk, rhs, axes)

@@ -223,12 +223,18 @@ class Expander:
         return found
 
     def slots(
-        self, walk: Walk, buffer: CircularBuffer, axes: Sequence[str]
+        self,
+        walk: Walk,
+        buffer: CircularBuffer,
+        axes: Sequence[str],
+        *,
+        turned: int = 0,
     ) -> np.ndarray:
         """Page offsets in a buffer's block over the current ranges of `axes`.
 
         The result has one dimension for each of `axes`; axes that the buffer does
         not have repeat its tiles. Its other axes stand at their current start.
+        `turned` counts the tiles by which its last axis is rotated.
         """
         bases = walk.bases.get(buffer.name)
         if bases is None:
@@ -247,10 +253,23 @@ class Expander:
                 )
             places.append((offset, current.size))
         shape = tuple(walk.ranges[axis].size for axis in axes)
-        key = (buffer.name, tuple(axes), shape, tuple(places))
+        if turned:
+            self._require_whole(buffer)
+        key = (buffer.name, tuple(axes), shape, tuple(places), turned)
         if key not in self._slots:
-            self._slots[key] = _slots(buffer, axes, shape, places)
+            self._slots[key] = _slots(buffer, axes, shape, places, turned)
         return self._slots[key]
+
+    def _require_whole(self, buffer: CircularBuffer) -> None:
+        """What is rotated out at one end of an axis must come in at the other."""
+        extent = self.facts.axes[buffer.axes[-1]].extent if buffer.axes else 0
+        if not buffer.axes or buffer.bounds[-1] != extent:
+            raise NetlistError(
+                f"%{buffer.name} is turned, but does not hold all of its last axis",
+                limit=f"{extent} tiles",
+                value=f"{buffer.bounds[-1] if buffer.axes else 0} tiles",
+                advice="write `.part` in its block, and do not spread that axis",
+            )
 
     def rebase(self, walk: Walk, buffer: CircularBuffer) -> None:
         """A new block begins: its bases are the current starts of its axes."""
@@ -380,17 +399,20 @@ def _slots(
     axes: Sequence[str],
     shape: tuple[int, ...],
     places: Sequence[tuple[int, int]],
+    turned: int,
 ) -> np.ndarray:
     """Page offsets over `axes`, for (offset, size) in the block along each axis."""
     total = np.zeros(shape, np.int64)
-    for axis, stride, (offset, size) in zip(
-        buffer.axes, buffer.strides, places, strict=True
+    last = len(buffer.axes) - 1
+    for number, (axis, stride, bound, (offset, size)) in enumerate(
+        zip(buffer.axes, buffer.strides, buffer.bounds, places, strict=True)
     ):
-        if axis not in axes:
-            total += offset * stride
-            continue
+        steps = np.arange(size if axis in axes else 1) + offset
+        if number == last and turned:
+            steps = (steps + turned) % bound
         view = [1] * len(shape)
-        view[list(axes).index(axis)] = size
-        total += ((np.arange(size) + offset) * stride).reshape(view)
+        if axis in axes:
+            view[list(axes).index(axis)] = size
+        total += (steps * stride).reshape(view)
     total.flags.writeable = False
     return total

@@ -1,0 +1,225 @@
+"""`split-heads`: a projection that is read head by head is computed head by head.
+
+Query, key and value leave their projection as rows with all heads side by side, and
+are then seen as heads x rows x columns. With the weights seen that way, the projection
+itself makes that shape: heads become an axis, a norm or a rotation inside a head stays
+on one core, and the parts of q, k and v are runs of heads. The columns turned round in
+rotary embedding become one operation on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from dialects import ttir
+from dialects.expr import Name
+from dialects.formats import TILE_EDGE
+from dialects.grid import RotateOp
+from dialects.ttir.base import shape_of
+from passes.constants import is_constant
+from passes.patterns import is_elementwise
+from passes.views import CutsTileError, View, aligned_view, is_view
+
+
+@dataclass(frozen=True)
+class SplitHeadsPass(ModulePass):
+    """Projections that are read head by head are computed head by head."""
+
+    name = "split-heads"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for linear in list(op.walk()):
+            if isinstance(linear, ttir.LinearOp) and _projects(linear):
+                heads = list(_heads(linear.result, linear.result))
+                if _is_worth_it(heads):
+                    _split(linear, [part for part in heads if part is not None])
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """A run of heads of a projection, and the value that sees it as such."""
+
+    value: SSAValue
+    first: int
+
+    @property
+    def count(self) -> int:
+        """Heads in the run."""
+        return shape_of(self.value)[1]
+
+    @property
+    def width(self) -> int:
+        """Columns of a head."""
+        return shape_of(self.value)[3]
+
+
+def _projects(op: ttir.LinearOp) -> bool:
+    """Whether the right side is a weight, and the result one matrix."""
+    shape = shape_of(op.result)
+    return (
+        op.transposes_b
+        and not op.transposes_a
+        and is_constant(op.b)
+        and (op.bias is None or is_constant(op.bias))
+        and len(shape) == 3
+        and shape[0] == 1
+    )
+
+
+def _heads(projection: SSAValue, value: SSAValue) -> Iterator[_Heads | None]:
+    """The heads as which each use of a projection sees it; None for another use."""
+    for use in value.uses:
+        if not is_view(use.operation):
+            yield None
+            continue
+        seen = use.operation.results[0]
+        first = _first_head(projection, seen)
+        if first is not None:
+            yield _Heads(seen, first)
+        else:
+            yield from _heads(projection, seen)
+
+
+def _first_head(projection: SSAValue, value: SSAValue) -> int | None:
+    """The number of the head that a view begins with, where it shows whole heads."""
+    shape, whole = shape_of(value), shape_of(projection)
+    if len(shape) != 4 or (shape[0], shape[2]) != (1, whole[1]):
+        return None
+    if shape[3] % TILE_EDGE or whole[2] % shape[3]:
+        return None
+    try:
+        view = aligned_view(value)
+    except CutsTileError:
+        return None
+    rows, columns = _places(view)
+    head, row, column = np.indices((shape[1], rows.shape[1], rows.shape[2]))
+    width = shape[3] // TILE_EDGE
+    first, rest = divmod(int(columns.flat[0]), width)
+    same = (rows == row).all() and (columns == (first + head) * width + column).all()
+    return first if view.source is projection and same and not rest else None
+
+
+def _places(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of the tile that each tile of a view shows: heads, rows, columns."""
+    steps = [dim.steps for dim in view.dims]
+    names = [Name(f"i{place}") for place in range(len(steps))]
+    grids = np.indices(steps)
+    env = {name.name: grid for name, grid in zip(names, grids, strict=True)}
+    row, column = (expr.evaluate(env) for expr in view.tile_map(names))
+    return (
+        np.broadcast_to(np.asarray(row), steps)[0],
+        np.broadcast_to(np.asarray(column), steps)[0],
+    )
+
+
+def _is_worth_it(heads: list[_Heads | None]) -> bool:
+    """Whether something is computed with heads, all alike, that could move in."""
+    found = [part for part in heads if part is not None]
+    return (
+        bool(found)
+        and len(found) == len(heads)
+        and len({part.width for part in found}) == 1
+        and any(_is_followed(part.value) for part in found)
+    )
+
+
+def _is_followed(value: SSAValue) -> bool:
+    kinds = (ttir.RMSNormOp, ttir.CacheWriteOp)
+    return any(
+        isinstance(use.operation, kinds)
+        or is_elementwise(use.operation)
+        or _half_of(use.operation) is not None
+        for use in value.uses
+    )
+
+
+def _split(linear: ttir.LinearOp, heads: list[_Heads]) -> None:
+    """Put the projection by heads, and runs of them, in the place of the linear."""
+    rows, inner = shape_of(linear.a)[1:]
+    columns, width = shape_of(linear.result)[2], heads[0].width
+    count = columns // width
+    turned = ttir.PermuteOp(linear.b, [1, 0])
+    apart = ttir.ReshapeOp(turned, [inner, count, width])
+    first = ttir.PermuteOp(apart, [1, 0, 2])
+    weight = ttir.ReshapeOp(first, [1, count, inner, width])
+    made = ttir.MatmulOp(linear.a, weight)
+    new: list[Operation] = [turned, apart, first, weight, made]
+    if linear.bias is not None:
+        bias = ttir.ReshapeOp(linear.bias, [1, count, 1, width])
+        made = ttir.AddOp(made, bias)
+        new += [bias, made]
+    runs: dict[tuple[int, int], SSAValue] = {(0, count): made.results[0]}
+    for part in sorted(heads, key=lambda part: part.first):
+        run = (part.first, part.first + part.count)
+        if run not in runs:
+            begins, ends = [0, run[0], 0, 0], [1, run[1], rows, width]
+            new.append(cut := ttir.SliceStaticOp(made, begins, ends))
+            runs[run] = cut.result
+        part.value.replace_all_uses_with(runs[run])
+    for op in new:
+        op.location = linear.location
+    Rewriter.insert_op(new, InsertPoint.before(linear))
+    for value in runs.values():
+        _turn_columns(value)
+    _erase(linear)
+
+
+def _erase(op: Operation) -> None:
+    """Erase an operation and the views of it, which nobody uses any more."""
+    for use in list(op.results[0].uses):
+        if use.operation.parent is not None:
+            _erase(use.operation)
+    Rewriter.erase_op(op)
+
+
+def _half_of(op: Operation) -> SSAValue | None:
+    """What an operation is one half of, along the columns."""
+    if not isinstance(op, ttir.SliceStaticOp):
+        return None
+    *others, last = op.runs
+    *extents, width = shape_of(op.input)
+    whole = [run == range(extent) for run, extent in zip(others, extents, strict=True)]
+    halves = (range(width // 2), range(width // 2, width))
+    return op.input if all(whole) and last in halves else None
+
+
+def _turn_columns(value: SSAValue) -> None:
+    """Make concat(second half, first half) of heads, or of their norms, one rotation."""
+    for use in list(value.uses):
+        if isinstance(use.operation, ttir.RMSNormOp):
+            _turn_columns(use.operation.result)
+    halves = [use.operation for use in value.uses if _half_of(use.operation) is value]
+    for half in halves:
+        for use in list(half.results[0].uses):
+            concat = use.operation
+            if isinstance(concat, ttir.ConcatOp) and _is_swap(concat, value):
+                turned = RotateOp(value, shape_of(value)[-1] // 2)
+                turned.location = concat.location
+                Rewriter.insert_op(turned, InsertPoint.before(concat))
+                concat.result.replace_all_uses_with(turned.result)
+                Rewriter.erase_op(concat)
+    for half in halves:
+        if not half.results[0].uses:
+            Rewriter.erase_op(half)
+
+
+def _is_swap(op: ttir.ConcatOp, value: SSAValue) -> bool:
+    """Whether the second half of a value stands before its first."""
+    parts = [part.owner for part in op.inputs]
+    if len(parts) != 2 or op.axis != len(shape_of(value)) - 1:
+        return False
+    starts = [
+        part.runs[-1].start
+        for part in parts
+        if isinstance(part, ttir.SliceStaticOp) and _half_of(part) is value
+    ]
+    width = shape_of(value)[-1]
+    return starts == [width // 2, 0] and width // 2 % TILE_EDGE == 0
