@@ -148,7 +148,11 @@ class _Chooser:
             for over, most in limit.items():
                 for cores in _counts(axes[name].extent, most):
                     yield {**axes, name: replace(axes[name], over=over, cores=cores)}
-        for row, column in product(parallel, parallel):
+        # Of two ways that cost the same, weights are read by a row of masters: in a
+        # column of them, all would pull through the links of that column.
+        of_weights = {a for w in self.streamed for a in self.schedule.axes.real(w)}
+        rows_first = sorted(parallel, key=lambda name: name in of_weights)
+        for row, column in product(rows_first, rows_first):
             if row != column:
                 yield from self._pairs(axes, row, column)
         yield from self._folded(axes, parallel)
