@@ -33,7 +33,8 @@ from passes.schedule import Carried, Combine, Loop, masks_of
 def compute(low: Lowering, depth: int = 0) -> list[Operation]:
     """The compute kernel from a depth of the outer loops inwards."""
     body = Body()
-    held = [low.name(value) for value in low.residents(depth)]
+    held = [low.name(value) for value in low.residents(depth) if not low.is_late(value)]
+    late = [low.name(value) for value in low.residents(depth) if low.is_late(value)]
     if depth == 0 and ONES in low.buffers:
         held.append(low.name(ONES))
     if depth == 0 and COLUMN_OF_ONES in low.buffers:
@@ -56,7 +57,9 @@ def compute(low: Lowering, depth: int = 0) -> list[Operation]:
         _compute_stages(low, body, low.schedule.items[before:])
     if depth == 0 and before:
         _free_behind(low, body)
-    for name in (*masks, *held):
+    for name in late:
+        body.wait(name)
+    for name in (*masks, *held, *late):
         body.pop(name)
     return body.ops
 
@@ -71,6 +74,8 @@ def _compute_stages(
     """
     for where, group in groupby(items, lambda item: _where(low, item)):
         members, inner = list(group), Body()
+        for name in _first_needed(low, members):
+            inner.wait(name)
         for item in members:
             _compute_item(low, inner, item)
         if where is None:
@@ -83,6 +88,17 @@ def _compute_stages(
         for item in members:
             assert isinstance(item, int)
             _free(low, body, item, inside=None, where=None)
+
+
+def _first_needed(low: Lowering, items: Sequence[object]) -> list[str]:
+    """Operands that are waited for only where stages in the outer loops read them."""
+    numbers = [item for item in items if isinstance(item, int)]
+    return [
+        low.name(operand.value)
+        for operand in low.schedule.operands
+        if low.is_late(operand.value)
+        and any(low.schedule.reads(number, operand.value) for number in numbers)
+    ]
 
 
 def _where(low: Lowering, item: object) -> PartAttr | None:

@@ -185,6 +185,15 @@ class Lowering:
             if operand.resident and operand.depth == depth
         ]
 
+    def is_late(self, value: SSAValue) -> bool:
+        """Whether a resident is first read in the outer loops, behind stages before."""
+        schedule = self.schedule
+        resident = any(o.value is value and o.resident for o in schedule.operands)
+        readers = range(schedule.num_before)
+        return bool(readers) and resident and not any(
+            schedule.reads(number, value) for number in readers
+        )
+
     def sub_blocks(self, number: int, plan: DstPlan) -> dict[str, int]:
         """How far each axis of a stage goes in one Dst section."""
         stage = self.schedule.stages[number]

@@ -20,7 +20,7 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
     """The reader from a depth of the outer loops inwards."""
     body = Body()
     if not low.streams_weights:
-        body.extend(load_residents(low, depth, noc=None))
+        body.extend(load_residents(low, depth, noc=None, late=False))
     body.extend(low.outer_loop(depth, lambda inner: reader(low, inner)))
     if depth == len(low.outer):
         for item in low.schedule.items:
@@ -38,9 +38,15 @@ def _load_step(low: Lowering, loop: Loop) -> list[Operation]:
     return [op for value in values for op in _load(low, value, None)]
 
 
-def load_residents(low: Lowering, depth: int, *, noc: int | None) -> list[Operation]:
-    """Load the operands that stay, those that depend on the loops down to a depth."""
-    return [op for value in low.residents(depth) for op in _load(low, value, noc)]
+def load_residents(
+    low: Lowering, depth: int, *, noc: int | None, late: bool
+) -> list[Operation]:
+    """Load the operands that stay, those that depend on the loops down to a depth.
+
+    `late` chooses those that are first read behind what runs before the loops.
+    """
+    values = [value for value in low.residents(depth) if low.is_late(value) is late]
+    return [op for value in values for op in _load(low, value, noc)]
 
 
 def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:

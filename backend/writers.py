@@ -37,13 +37,15 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     """The writer from a depth of the outer loops inwards."""
     body = Body()
     if low.streams_weights:
-        body.extend(load_residents(low, depth, noc=0))
+        body.extend(load_residents(low, depth, noc=0, late=False))
     if depth == 0 and ONES in low.buffers:
         body.fill(low.name(ONES), "row_scaler", 1.0)
     if depth == 0 and COLUMN_OF_ONES in low.buffers:
         body.fill(low.name(COLUMN_OF_ONES), "column_scaler", 1.0)
     if depth == 0:
         body.extend(_stream_before(low, 0, low.schedule.num_before))
+    if low.streams_weights:
+        body.extend(load_residents(low, depth, noc=0, late=True))
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):
         body.extend(_inside(low))

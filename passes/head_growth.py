@@ -116,18 +116,24 @@ class HeadGrowth:
         return early and all(map(self._is_there, owner.operands))
 
     def _useless(self, found: list[Operation]) -> Operation | None:
-        """A member with which nothing is won: heads that are only cut out, or a value
-        that is needed outside as well as inside, which only a cache write may do."""
-        only_cut = all(leading_cut(op) is not None for op in found)
-        for op in (*reversed(found), self.root):
+        """A member with which nothing is won, or that cannot stay.
+
+        Heads that are only cut out win nothing. What is needed outside as well as
+        inside leaves the program from where its readers would look for it: only a cache
+        write may read it too. Views are copied on their way out.
+        """
+        if found and all(leading_cut(op) is not None for op in found):
+            return found[-1]
+        for op in (self.root, *found):
             users = {use.operation for use in op.results[0].uses}
-            inside = users & self.inside
-            if only_cut or (isinstance(op, RotateOp) and users - inside):
+            if not users - self.inside:
+                continue
+            if isinstance(op, RotateOp):
                 return op
-            for reader in inside:
-                shared = users - inside and not isinstance(reader, ttir.CacheWriteOp)
-                if shared and reader in found and leading_cut(op) is None:
-                    return reader
+            readers = users & self.inside
+            bound = [r for r in readers if not isinstance(r, ttir.CacheWriteOp)]
+            if bound and leading_cut(op) is None:
+                return bound[0]
         return None
 
 

@@ -34,6 +34,7 @@ from dialects.grid import (
     LoopOp,
     PickRowsOp,
     ProgramOp,
+    RotateOp,
     Use,
     UsesAttr,
     YieldOp,
@@ -384,9 +385,19 @@ def _view_of_constant(outer: SSAValue) -> View:
 _SHORT = {"scaled_dot_product_attention": "attention"}
 """Names of operations that would be long."""
 
+_PLAIN = ("add", "multiply", "subtract", "typecast")
+_NAME_PARTS = 4
+
 
 def _program_name(members: list[Operation]) -> str:
-    """A readable name: the kinds of operations, each once, in order."""
-    kinds = [op.name.partition(".")[2] for op in members if not is_view(op)]
+    """A readable name: the kinds of operations, each once, in order.
+
+    Of more than there is room for, plain arithmetic is left out.
+    """
+    shown = [op for op in members if isinstance(op, RotateOp) or not is_view(op)]
+    kinds = [op.name.partition(".")[2] for op in shown]
     distinct = list(dict.fromkeys(_SHORT.get(kind, kind) for kind in kinds))
-    return "_".join(distinct[:4])
+    telling = [kind for kind in distinct if kind not in _PLAIN]
+    if set(telling) - set(distinct[:_NAME_PARTS]):
+        distinct = telling
+    return "_".join(distinct[:_NAME_PARTS])

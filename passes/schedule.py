@@ -201,6 +201,10 @@ class Schedule:
         """Whether a stage reads a value from its circular buffer."""
         return any(_reads(stage, value) for stage in self.stages)
 
+    def reads(self, stage: int, value: SSAValue) -> bool:
+        """Whether a stage, by its number, reads a value from its circular buffer."""
+        return _reads(self.stages[stage], value)
+
     @property
     def stepped(self) -> tuple[str, ...]:
         """Axes of which one block is there at a time, around the stages: all outer
@@ -313,8 +317,8 @@ class Schedule:
         stage = self.stages[index]
         if _is_table_or_index(stage, argument):
             return True
-        if stage.where is not None:
-            return False
+        if index < self.num_before or stage.where is not None:
+            return False  # it is there before the heads, beside the first weights
         for op in stage.body.block.ops:
             if isinstance(op, ttir.MatmulOp) and argument in (op.a, op.b):
                 return argument is op.b and self._is_weight(argument)
