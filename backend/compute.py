@@ -102,8 +102,9 @@ def _first_needed(low: Lowering, items: Sequence[object]) -> list[str]:
 
 
 def _where(low: Lowering, item: object) -> PartAttr | None:
-    inside = isinstance(item, int) and item >= 0
-    return low.schedule.stages[item].where if inside else None
+    if not isinstance(item, int) or item < 0:
+        return None
+    return low.schedule.stages[item].where
 
 
 def _compute_item(low: Lowering, body: Body, item: Loop | Combine | int) -> None:
@@ -290,9 +291,9 @@ def _free(
         around = low.schedule.around(reader)
         if around is not None and around is not home:
             reader = around.last
-        if reader == last and home is inside and _where(low, maker) == where:
-            if not _outlasts_steps(low, value):
-                body.pop(low.name(value))
+        stays = _outlasts_steps(low, value) or _where(low, maker) != where
+        if reader == last and home is inside and not stays:
+            body.pop(low.name(value))
 
 
 def _free_behind(low: Lowering, body: Body) -> None:

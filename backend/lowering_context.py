@@ -190,8 +190,10 @@ class Lowering:
         schedule = self.schedule
         resident = any(o.value is value and o.resident for o in schedule.operands)
         readers = range(schedule.num_before)
-        return bool(readers) and resident and not any(
-            schedule.reads(number, value) for number in readers
+        return (
+            bool(readers)
+            and resident
+            and not any(schedule.reads(number, value) for number in readers)
         )
 
     def sub_blocks(self, number: int, plan: DstPlan) -> dict[str, int]:

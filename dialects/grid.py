@@ -353,9 +353,7 @@ class RotateOp(IRDLOperation):
     by = prop_def(IntegerAttr)
     result = result_def(TENSOR)
     traits = traits_def(Pure())
-    assembly_format = (
-        "$input `by` $by attr-dict `:` type($input) `->` type($result)"
-    )
+    assembly_format = "$input `by` $by attr-dict `:` type($input) `->` type($result)"
 
     def __init__(self, input_: SSAValue, by: int):
         super().__init__(

@@ -17,14 +17,14 @@ from operator import itemgetter
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects import ttir
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
-from dialects.grid import AxisListAttr, ProgramOp, stored_format
+from dialects.grid import AxisListAttr, ProgramOp, StageOp, stored_format
 from dialects.program import Axis
 from dialects.recipe import parameters_of
 from dialects.ttir.base import shape_of
@@ -338,7 +338,8 @@ class _Chooser:
             own = self.schedule.axes.real(value)
             tiles = prod(axes[a].share for a in own)
             blocks = ceil(tiles / prod(axes[a].block for a in own))
-            cycles += tiles * _ISSUE + blocks * _BARRIER
+            whole = tiles * _ISSUE + blocks * _BARRIER
+            cycles += _running(value.owner, axes) * whole
         return cycles
 
     def _stage_price(self, index: int, axes: dict[str, Axis]) -> float:
@@ -358,11 +359,15 @@ class _Chooser:
             vector = not isinstance(step, Copy | Matrix)
             cheap = isinstance(step, Unary) and step.scalar is not None
             finish += _VECTOR_TILE / (2 if cheap else 1) if vector else _MATRIX_TILE
-        share = 1.0
-        if stage.where is not None:
-            part = stage.where.data
-            share = (part.stop - part.first) / axes[part.axis].extent
-        return share * (contraction + results * (finish + _MATRIX_TILE))
+        return _running(stage, axes) * (contraction + results * (finish + _MATRIX_TILE))
+
+
+def _running(stage: Operation | Block, axes: dict[str, Axis]) -> float:
+    """The part of the steps in which a stage runs, on the average over cores."""
+    if not isinstance(stage, StageOp) or stage.where is None:
+        return 1.0
+    part = stage.where.data
+    return (part.stop - part.first) / axes[part.axis].extent
 
 
 def _counts(extent: int, most: int) -> list[int]:

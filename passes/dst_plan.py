@@ -226,13 +226,15 @@ class _Planner:
         if not isinstance(user, ttir.AddOp) or user.parent is not op.parent:
             return False
         other = user.lhs if user.rhs is op.results[0] else user.rhs
-        made_here = other.owner in self.ops and not _is_source(other.owner)
+        owner = other.owner
+        made_here = owner in self.ops and not isinstance(owner, _SOURCES)
         is_first = user.lhs is op.results[0] and _is_direct_product(other.owner)
         return made_here and not is_first and _is_direct_product(op)
 
     def _accumulate(self, product: Operation, target: int) -> int:
         """Add the product of two buffers to what a register holds."""
-        step = _matrix("mul", *product.operands, product.results[0], target)
+        lhs, rhs = product.operands
+        step = _matrix("mul", lhs, rhs, product.results[0], target)
         self.plan.steps.append(replace(step, accumulates=True))
         return target
 
@@ -405,9 +407,12 @@ def is_copied_out(op: Operation) -> bool:
     return kept and all(isinstance(reader, YieldOp) for reader in readers)
 
 
+_SOURCES = (ttir.FullOp, CausalMaskOp, PositionMaskOp, PadMaskOp, *REGION_VIEWS)
+"""Operations that compute nothing in Dst."""
+
+
 def _is_source(op: Operation) -> bool:
-    free = (ttir.FullOp, CausalMaskOp, PositionMaskOp, PadMaskOp)
-    return isinstance(op, (*free, *REGION_VIEWS))
+    return isinstance(op, _SOURCES)
 
 
 def _is_wide(value: SSAValue) -> bool:

@@ -125,9 +125,7 @@ def _place(
         and _takes_more(op, last, stages, home)
     ):
         return last
-    elif not (
-        follows and (stages[top].kind == "elementwise" or _meets(op, top, home))
-    ):
+    elif not (follows and (stages[top].kind == "elementwise" or _meets(op, top, home))):
         stages.append(_Stage("elementwise", own, part=part))
     return len(stages) - 1
 

@@ -111,6 +111,7 @@ def _configured(
             "rope_fusion": "rope-fusion" not in disabled,
             "cache_fusion": "cache-fusion" not in disabled,
         },
+        "split-heads": {"chip": chip},
         "choose-grid": {"chip": chip, "weights_format": weights_format},
     }
     for name in PIPELINE:

@@ -234,8 +234,9 @@ class Schedule:
         """Axes of an output, with that of which its stage takes a part."""
         real, owner = self.axes.real(output), output.owner
         where = owner.where if isinstance(owner, StageOp) else None
-        known = where is None or where.data.axis in real
-        return real if known else (where.data.axis, *real)
+        if where is None or where.data.axis in real:
+            return real
+        return (where.data.axis, *real)
 
     def is_blocked(self, stage: StageOp) -> bool:
         """Whether what a stage makes or streams passes by in blocks of its axes."""

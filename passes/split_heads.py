@@ -20,6 +20,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import ttir
+from dialects.chip import load_chip
 from dialects.expr import Name
 from dialects.formats import TILE_EDGE
 from dialects.grid import RotateOp
@@ -29,18 +30,28 @@ from passes.patterns import is_elementwise
 from passes.views import CutsTileError, View, aligned_view, is_view
 
 
+_CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [fact sheet, 4.5]
+_DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages [fact sheet, 4.5]
+_TILE_CYCLES = 66  # a bf16 tile of weights, as long to read as to multiply [2.6, 4.5]
+_SAVED = 4000  # a small launch: 2,050 from op to op [5], its reads and writes as long
+
+
 @dataclass(frozen=True)
 class SplitHeadsPass(ModulePass):
     """Projections that are read head by head are computed head by head."""
 
     name = "split-heads"
 
+    chip: str = "n150"
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        num_cores = load_chip(self.chip).num_cores
         for linear in list(op.walk()):
             if isinstance(linear, ttir.LinearOp) and _projects(linear):
                 heads = list(_heads(linear.result, linear.result))
-                if _is_worth_it(heads):
-                    _split(linear, [part for part in heads if part is not None])
+                found = [part for part in heads if part is not None]
+                if _is_worth_it(heads) and _pays(linear, found, num_cores):
+                    _split(linear, found)
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ def _first_head(projection: SSAValue, value: SSAValue) -> int | None:
 
 
 def _places(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of the tile that each tile of a view shows: heads, rows, columns."""
+    """Row and column of the tile behind each tile of a view: heads, rows, columns."""
     steps = [dim.steps for dim in view.dims]
     names = [Name(f"i{place}") for place in range(len(steps))]
     grids = np.indices(steps)
@@ -127,18 +138,34 @@ def _is_worth_it(heads: list[_Heads | None]) -> bool:
         bool(found)
         and len(found) == len(heads)
         and len({part.width for part in found}) == 1
-        and any(_is_followed(part.value) for part in found)
+        and any(_followers(part.value) for part in found)
     )
 
 
-def _is_followed(value: SSAValue) -> bool:
-    kinds = (ttir.RMSNormOp, ttir.CacheWriteOp)
-    return any(
-        isinstance(use.operation, kinds)
-        or is_elementwise(use.operation)
-        or _half_of(use.operation) is not None
-        for use in value.uses
-    )
+def _followers(value: SSAValue) -> int:
+    """How many programs would follow on heads: a norm, a rotation, a cache write."""
+    users = {use.operation for use in value.uses}
+    norms = [user for user in users if isinstance(user, ttir.RMSNormOp)]
+    written = any(isinstance(user, ttir.CacheWriteOp) for user in users)
+    rotated = any(is_elementwise(user) or _half_of(user) is value for user in users)
+    return written + rotated + sum(1 + _followers(norm.result) for norm in norms)
+
+
+def _pays(linear: ttir.LinearOp, heads: list[_Heads], num_cores: int) -> bool:
+    """Whether the launches that are saved outweigh that a core has whole heads.
+
+    Where there are fewer heads than cores, a head's weights pass through one core
+    while others are idle; columns could be shared out further, though never to more
+    than DRAM delivers.
+    """
+    rows, inner = (-(-size // TILE_EDGE) for size in shape_of(linear.a)[1:])
+    columns, width = shape_of(linear.result)[2] // TILE_EDGE, heads[0].width
+    width //= TILE_EDGE
+    whole = -(-rows * columns // width // num_cores) * width * inner
+    shared = -(-rows * columns // num_cores) * inner
+    least = columns * inner * _CORE_BYTES_PER_CYCLE / _DRAM_BYTES_PER_CYCLE
+    saved = _SAVED * sum(_followers(part.value) for part in heads)
+    return (whole - max(shared, least)) * _TILE_CYCLES <= saved
 
 
 def _split(linear: ttir.LinearOp, heads: list[_Heads]) -> None:
@@ -192,7 +219,7 @@ def _half_of(op: Operation) -> SSAValue | None:
 
 
 def _turn_columns(value: SSAValue) -> None:
-    """Make concat(second half, first half) of heads, or of their norms, one rotation."""
+    """Make concat(second half, first half) of heads, or of their norms, a rotation."""
     for use in list(value.uses):
         if isinstance(use.operation, ttir.RMSNormOp):
             _turn_columns(use.operation.result)
