@@ -155,6 +155,8 @@ class StageOp(IRDLOperation):
                 raise VerifyException(f"format '{word}' of a stage is not known")
         if len(self.formats.data) != len(self.results_):
             raise VerifyException("a stage states one format for each result")
+        if self.where is not None and not self.where.data.num_steps > 0:
+            raise VerifyException(f"a stage runs for no step: where {self.where}")
 
 
 @irdl_op_definition

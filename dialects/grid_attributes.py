@@ -187,6 +187,11 @@ class Part:
     first: int
     stop: int
 
+    @property
+    def num_steps(self) -> int:
+        """Steps in the part."""
+        return self.stop - self.first
+
 
 @irdl_attr_definition
 class PartAttr(SyntaxData[Part]):

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import UnitAttr
 from xdsl.irdl import IRDLOperation, irdl_op_definition, opt_prop_def, prop_def
 from xdsl.utils.exceptions import VerifyException
 
+from dialects.expr import Const
 from dialects.syntax import (
     AxesAttr,
     DstAttr,
@@ -29,6 +30,11 @@ def _verify_broadcast(word: WordAttr | None) -> None:
         raise VerifyException(
             f"broadcast '{word}' is not one of {', '.join(BROADCASTS)}"
         )
+
+
+def _verify_turned(count: ExprAttr | None) -> None:
+    if count is not None and not (isinstance(count.data, Const) and count.value > 0):
+        raise VerifyException(f"columns are turned by a number of tiles, not `{count}`")
 
 
 class _BareOp(IRDLOperation):
@@ -83,6 +89,7 @@ class CopyTilesOp(IRDLOperation):
 
     def verify_(self) -> None:
         _verify_broadcast(self.broadcast)
+        _verify_turned(self.turned)
 
 
 class _BinaryTilesOp(IRDLOperation):
@@ -105,6 +112,7 @@ class _BinaryTilesOp(IRDLOperation):
 
     def verify_(self) -> None:
         _verify_broadcast(self.broadcast)
+        _verify_turned(self.turned)
 
 
 @irdl_op_definition

@@ -78,7 +78,7 @@ class HeadGrowth:
     def _joins(self, op: Operation) -> bool:
         values = [value for value in op.operands if value.owner in self.inside]
         others = [value for value in op.operands if value.owner not in self.inside]
-        if not values or not all(map(self._is_there, others)):
+        if not (values and op.results and all(map(self._is_there, others))):
             return False
         if isinstance(op, ttir.CacheWriteOp):
             return self.cache and values == [op.input] and _writes_few_rows(op)

@@ -29,7 +29,6 @@ from passes.constants import is_constant
 from passes.patterns import is_elementwise
 from passes.views import CutsTileError, View, aligned_view, is_view
 
-
 _CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [fact sheet, 4.5]
 _DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages [fact sheet, 4.5]
 _TILE_CYCLES = 66  # a bf16 tile of weights, as long to read as to multiply [2.6, 4.5]

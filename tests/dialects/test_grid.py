@@ -25,9 +25,10 @@ builtin.module {
       makes ([m, n] at [m, n]) fidelity HiFi4 dst fp32 (%x, %i)
       : (tensor<50x70xbf16>, tensor<1x50xi64>) -> (tensor<50x70xbf16>) {
     ^bb0(%a: tensor<50x70xbf16>, %b: tensor<1x50xi64>):
-      %s = grid.stage over [m, n] formats [bf16] : tensor<50x70xbf16> {
+      %s = grid.stage over [m, n] where k 1 to 3 formats [bf16] : tensor<50x70xbf16> {
         %c = grid.causal_mask : tensor<50x70xbf16>
         %p = grid.pad_mask columns 6 inside 1.0 outside 0.0 : tensor<50x70xbf16>
+        %t = grid.rotate %a by 32 : i64 : tensor<50x70xbf16> -> tensor<50x70xbf16>
         %e = "ttir.exp"(%a) : (tensor<50x70xbf16>) -> tensor<50x70xbf16>
         grid.yield %e : tensor<50x70xbf16>
       }
@@ -61,6 +62,13 @@ def test_round_trip_in_both_syntaxes() -> None:
         ("HiFi4", "HiFi9", "fidelity 'HiFi9' is not known"),
         ("formats [bf16]", "formats [int3]", "format 'int3' of a stage is not known"),
         ("formats [bf16]", "formats [bf16, bf16]", "one format for each result"),
+        ("k 1 to 3", "k 3 to 3", "a stage runs for no step: where k 3 to 3"),
+        ("by 32", "by 70", "a rotation of 70 columns goes by 70"),
+        (
+            "-> tensor<50x70xbf16>\n        %e",
+            "-> tensor<50x70xf32>\n        %e",
+            "keeps",
+        ),
         (", [_, m] at [0, m] index)", ")", "2 operands, but 1 uses"),
         ("[_, m] at", "[m] at", "names 1 dimensions of 2"),
         ("[_, m] at", "[_, z] at", "there is no axis z"),

@@ -164,6 +164,8 @@ WRONG = [
     (executed("fill %a value 1.0 inside 2.0"), "belong to the pattern columns"),
     (executed("fill %a columns 1.0"), "belong to the pattern columns"),
     (executed("copy_tiles %a bcast all [] -> dst[0]"), "broadcast 'all' is not"),
+    (executed("copy_tiles %a turned 0 [] -> dst[0]"), "by a number of tiles, not `0`"),
+    (executed("mul_tiles %a turned x, %b [] -> dst[0]"), "by a number of tiles"),
     (executed("add_tiles %a, %b bcast all [] -> dst[0]"), "broadcast 'all'"),
     (
         executed("reduce_tiles mean row %a, %b [] over [] -> dst[0]"),

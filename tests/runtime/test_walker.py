@@ -478,6 +478,10 @@ NONSENSE = {
         ("    cb_push_back %a\n", "    if j == 0 { cb_push_back %a }\n"),
         "'j' is not known in @p",
     ),
+    "turned without all of an axis": (
+        ("copy_tiles %a [m, k]", "copy_tiles %a turned 1 [m, k]"),
+        "%a is turned, but does not hold all of its last axis",
+    ),
     "unknown axis of a block": (
         ("copy_tiles %a [m, k]", "copy_tiles %a [m, j]"),
         "'j' is not known in @p",
