@@ -23,8 +23,9 @@ from xdsl.passes import ModulePass
 from dialects import ttir
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
+from dialects.expr import Name
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
-from dialects.grid import AxisListAttr, ProgramOp, stored_format
+from dialects.grid import AxisListAttr, ProgramOp, UsesAttr, stored_format
 from dialects.program import Axis
 from dialects.recipe import parameters_of
 from dialects.ttir.base import shape_of
@@ -32,13 +33,14 @@ from dialects.weight_formats import WeightFormats
 from passes.constants import is_constant, recipe_of
 from passes.dst_plan import Copy, Matrix, Unary, capacity
 from passes.rewriting import describe_source
-from passes.schedule import Operand, Schedule
+from passes.schedule import MIN_DEPTH, Operand, Schedule
 from passes.structure_key import structure_key
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
 _ISSUE = 38  # one interleaved page by one RISC [4.5]
 _CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [4.5]
 _DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages on NoC 0 [4.5]
+_BANK_GAIN = 190 / 255  # bytes count less where cores read the bank beside them [4.5]
 _BANK_PENALTY = 0.15  # slower for each time that the fullest bank exceeds the mean
 _BARRIER = 500  # from the last read to its data, and the block to the reader [4.5]
 _MULTICAST_BYTES_PER_CYCLE = 25  # linked, to a row or all [4.2]
@@ -52,6 +54,7 @@ _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combi
 _LOOP_BLOCKS = (2, 4, 8, 16)  # tiles of a step of a loop that carries values
 _SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
 _L1_SHARE = 0.9
+_STREAM_L1_SHARE = 0.6  # up to which buffers of weights grow; tensors may have the rest
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,15 @@ class ChooseGridPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
-        known: dict[Hashable, AxisListAttr] = {}
+        known: dict[Hashable, tuple[AxisListAttr, UsesAttr]] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 stored = [_format_of(value, formats) for value in program.inputs]
                 key = (structure_key(program), *stored)
                 if key not in known:
                     known[key] = _Chooser(program, chip, stored).best()
-                program.properties["axes"] = known[key]
+                axes, uses = known[key]
+                program.properties |= {"axes": axes, "uses": uses}
 
 
 def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
@@ -105,8 +109,10 @@ class _Chooser:
         self.phases = Fidelity(program.fidelity.data).phases
         self.capacity = capacity(fp32_dst=program.dst.data == "fp32", full_sync=False)
 
-    def best(self) -> AxisListAttr:
-        """The cheapest candidate that fits. `CapacityError` where none does.
+    def best(self) -> tuple[AxisListAttr, UsesAttr]:
+        """The cheapest candidate that fits, and the operands with their depths.
+
+        `CapacityError` where none fits.
 
         Crowded banks only add to a price and take long to find: candidates come in the
         order of their prices without, until that is more than the best price with.
@@ -135,7 +141,16 @@ class _Chooser:
             if bound > best[0]:
                 break
             best = min(best, (self._price(axes, crowded=True), number, axes))
-        return AxisListAttr(tuple(best[2].values()))
+        return AxisListAttr(tuple(best[2].values())), self._with_depths(best[2])
+
+    def _with_depths(self, axes: dict[str, Axis]) -> UsesAttr:
+        depths = self._depths(axes)
+        uses = zip(self.program.uses.data, self.arguments, strict=True)
+        return UsesAttr(tuple(replace(u, depth=depths.get(a)) for u, a in uses))
+
+    def _depths(self, axes: dict[str, Axis]) -> dict[SSAValue, int]:
+        room = int(_STREAM_L1_SHARE * self.chip.l1_usable_bytes)
+        return self.schedule.depths(axes, self.tile_bytes, l1_bytes=room)
 
     # -- candidates ----------------------------------------------------------------
 
@@ -152,6 +167,27 @@ class _Chooser:
             if row != column:
                 yield from self._pairs(axes, row, column)
         yield from self._folded(axes, parallel)
+        yield from self._beside_banks(axes)
+
+    def _beside_banks(self, axes: dict[str, Axis]) -> Iterator[dict[str, Axis]]:
+        """Columns of sharded weights to cores beside the bank that they lie in."""
+        columns = {
+            axis.name
+            for argument, use in zip(
+                self.arguments, self.program.uses.data, strict=True
+            )
+            if argument in self.streamed
+            for axis in axes.values()
+            if use.sharded and use.map[1] == Name(axis.name)
+        }
+        if len(columns) != 1 or not columns <= set(self.schedule.parallel):
+            return
+        (name,) = columns
+        banks = self.chip.num_dram_banks
+        for cores in range(banks, len(self.chip.bank_cores) + 1, banks):
+            if cores <= axes[name].extent:
+                spread = {"over": "banks", "cores": cores, "block": 1, "dealt": True}
+                yield {**axes, name: replace(axes[name], **spread)}
 
     def _pairs(
         self, axes: dict[str, Axis], row: str, column: str
@@ -198,6 +234,8 @@ class _Chooser:
             inner = [a for a in own if a not in self.schedule.outer]
             for name in inner if rows_first else reversed(inner):
                 fit = min(room, axes[name].part, blocks.get(name, room))
+                if axes[name].over == "banks":
+                    fit = 1
                 blocks[name] = fit
                 room = max(1, room // fit)
         looped = [loop.axis for loop in self.schedule.loops]
@@ -244,7 +282,8 @@ class _Chooser:
         dram = dram_bytes / _DRAM_BYTES_PER_CYCLE
         steps = self._steps(axes)
         reading = max(streamed, dram - held)
-        reading -= min(before, 2 * reading / steps)  # ahead, into both blocks
+        ahead = min(1.0, max(self._depths(axes).values(), default=MIN_DEPTH) / steps)
+        reading -= min(before + held, reading * ahead)
         moving = max(reading, self._write_price(axes))
         hidden = min(compute, moving)
         overlap = max(compute, moving) + hidden * max(1 / steps, _SHOWING)
@@ -290,10 +329,19 @@ class _Chooser:
         if sharing > 1 and _shared_line(axes, operand.axes) is not None:
             cycles += size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             return cycles, size * cores / sharing
+        if self._is_beside_banks(operand, axes):
+            column = next(axes[a] for a in operand.axes if axes[a].over == "banks")
+            banks = self.chip.num_dram_banks
+            fullest = ceil(column.extent / banks) * banks / column.share
+            return cycles, size * fullest * _BANK_GAIN
         crowding = 1.0
         if crowded and not operand.resident and not self._is_gathered:
             crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
         return cycles, size * cores * crowding
+
+    def _is_beside_banks(self, operand: Operand, axes: dict[str, Axis]) -> bool:
+        use = self.program.uses.data[self.arguments.index(operand.value)]
+        return use.sharded and any(axes[a].over == "banks" for a in operand.axes)
 
     def _fullest_bank(self, operand: Operand, axes: dict[str, Axis]) -> float:
         """Reads of the fullest DRAM bank over the mean, when all cores begin a block.

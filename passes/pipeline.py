@@ -30,6 +30,7 @@ PIPELINE: tuple[str, ...] = (
     "insert-padding",
     "form-stages",
     "choose-formats",
+    "shard-weights",
     "choose-grid",
     "insert-multicast",
 )
@@ -37,6 +38,7 @@ PIPELINE: tuple[str, ...] = (
 OPTIONAL = {
     "merge-projections": "linear layers that read the same tensor stay apart",
     "insert-multicast": "every core reads its own tiles from DRAM",
+    "shard-weights": "weights are interleaved over the DRAM banks tile by tile",
     "choose-formats": "residual streams are rounded to the model's own format",
     "recognize-rotary": "rotary embedding stays as it was exported",
     "norm-fusion": "norms are programs of their own",
@@ -105,6 +107,7 @@ def _configured(
             "norm_fusion": "norm-fusion" not in disabled,
             "epilogue_fusion": "epilogue-fusion" not in disabled,
         },
+        "shard-weights": {"chip": chip},
         "choose-grid": {"chip": chip, "weights_format": weights_format},
     }
     for name in PIPELINE:
