@@ -27,6 +27,7 @@ PIPELINE: tuple[str, ...] = (
     "merge-projections",
     # Where: programs, their loops, their cores, who multicasts.
     "form-programs",
+    "sink-row-scale",
     "insert-padding",
     "form-stages",
     "choose-formats",
@@ -37,6 +38,7 @@ PIPELINE: tuple[str, ...] = (
 
 OPTIONAL = {
     "merge-projections": "linear layers that read the same tensor stay apart",
+    "sink-row-scale": "a norm scales its row before the contraction, not behind it",
     "insert-multicast": "every core reads its own tiles from DRAM",
     "shard-weights": "weights are interleaved over the DRAM banks tile by tile",
     "choose-formats": "residual streams are rounded to the model's own format",
