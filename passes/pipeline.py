@@ -36,13 +36,15 @@ PIPELINE: tuple[str, ...] = (
 
 OPTIONAL = {
     "merge-projections": "linear layers that read the same tensor stay apart",
+    "search": "first-order prices alone choose cores and blocks",
     "insert-multicast": "every core reads its own tiles from DRAM",
     "choose-formats": "residual streams are rounded to the model's own format",
     "recognize-rotary": "rotary embedding stays as it was exported",
     "norm-fusion": "norms are programs of their own",
     "epilogue-fusion": "what follows a contraction is a program of its own",
 }
-"""What may be left out, and what that means; the last two are in form-programs."""
+"""What may be left out, and what that means; the last two are in form-programs, search
+is in choose-grid."""
 
 Observer = Callable[[int, str, ModuleOp], None]
 
@@ -105,7 +107,12 @@ def _configured(
             "norm_fusion": "norm-fusion" not in disabled,
             "epilogue_fusion": "epilogue-fusion" not in disabled,
         },
-        "choose-grid": {"chip": chip, "weights_format": weights_format},
+        "choose-grid": {
+            "chip": chip,
+            "weights_format": weights_format,
+            "search": "search" not in disabled,
+            "multicast": "insert-multicast" not in disabled,
+        },
     }
     for name in PIPELINE:
         if name not in disabled:
