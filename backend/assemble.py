@@ -107,6 +107,15 @@ def assemble_netlist(
     return assembler.netlist(name, chip)
 
 
+def assemble_alone(
+    program: ProgramOp, *, chip: str, weights_format: str = "bf16"
+) -> tensix.NetlistOp:
+    """A netlist of one program and its run, with buffers as a whole one has them."""
+    assembler = _Assembler(WeightFormats.parse(weights_format), ())
+    assembler.add_alone(program)
+    return assembler.netlist("alone", chip)
+
+
 @dataclass(frozen=True)
 class _Placement:
     """Numbers of the operands that want their weights in a form of their own."""
@@ -173,6 +182,19 @@ class _Assembler:
                 )
             )
             self.runs = []
+
+    def add_alone(self, program: ProgramOp) -> None:
+        """Lower one program; what others would hand it lies in buffers of its own."""
+        for value in program.inputs:
+            if is_constant(value) or value in self.buffers:
+                continue
+            if isinstance(value, BlockArgument):
+                self._input(value, "")
+            else:
+                shape, data_format = _matrix(shape_of(value)), stored_format(value)
+                buffer = _Buffer(self._fresh("operand"), data_format, shape)
+                self._declare(value, buffer)
+        self._run(program)
 
     def _add_host_steps(self, own: Sequence[_Buffer]) -> None:
         if not self.host_steps:

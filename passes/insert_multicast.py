@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from dialects.grid import NO_AXIS, ProgramOp, UsesAttr
-from passes.choose_grid import shared_line
+from passes.grid_prices import shared_line
 from passes.schedule import Schedule
 from passes.structure_key import structure_key
 
@@ -36,11 +36,11 @@ class InsertMulticastPass(ModulePass):
             if isinstance(program, ProgramOp):
                 key = structure_key(program)
                 if key not in known:
-                    known[key] = _with_masters(program)
+                    known[key] = multicast_uses(program)
                 program.properties["uses"] = known[key]
 
 
-def _with_masters(program: ProgramOp) -> UsesAttr:
+def multicast_uses(program: ProgramOp) -> UsesAttr:
     """The uses of a program's operands, with the line that each is sent along."""
     axes = program.axes.by_name()
     schedule = Schedule(program)

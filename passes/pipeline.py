@@ -39,6 +39,7 @@ PIPELINE: tuple[str, ...] = (
 OPTIONAL = {
     "merge-projections": "linear layers that read the same tensor stay apart",
     "sink-row-scale": "a norm scales its row before the contraction, not behind it",
+    "search": "first-order prices alone choose cores and blocks",
     "insert-multicast": "every core reads its own tiles from DRAM",
     "shard-weights": "weights are interleaved over the DRAM banks tile by tile",
     "choose-formats": "residual streams are rounded to the model's own format",
@@ -46,7 +47,8 @@ OPTIONAL = {
     "norm-fusion": "norms are programs of their own",
     "epilogue-fusion": "what follows a contraction is a program of its own",
 }
-"""What may be left out, and what that means; the last two are in form-programs."""
+"""What may be left out, and what that means; the last two are in form-programs, search
+is in choose-grid."""
 
 Observer = Callable[[int, str, ModuleOp], None]
 
@@ -110,7 +112,12 @@ def _configured(
             "epilogue_fusion": "epilogue-fusion" not in disabled,
         },
         "shard-weights": {"chip": chip},
-        "choose-grid": {"chip": chip, "weights_format": weights_format},
+        "choose-grid": {
+            "chip": chip,
+            "weights_format": weights_format,
+            "search": "search" not in disabled,
+            "multicast": "insert-multicast" not in disabled,
+        },
     }
     for name in PIPELINE:
         if name not in disabled:

@@ -87,7 +87,7 @@ class Expander:
             self.semaphores[f"{name}.ready"] = 0
             self.semaphores[f"{name}.arrived"] = 0
         self.semaphore_index = {name: i for i, name in enumerate(self.semaphores)}
-        self._rectangles: dict[tuple[Core, Core], tuple[Core, ...]] = {}
+        self._rectangles: dict[tuple[Core, Core, Core | None], tuple[Core, ...]] = {}
 
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
@@ -348,17 +348,15 @@ class Expander:
         self, walk: Walk, start: Core, end: Core, *, loopback: bool = False
     ) -> tuple[Core, Core, tuple[Core, ...]]:
         """A rectangle with the active cores in it, the sender left out or not."""
-        key = (start, end)
+        key = (start, end, None if loopback else walk.core)
         if key not in self._rectangles:
             self._rectangles[key] = tuple(
                 core
                 for core in self.facts.cores
                 if start.x <= core.x <= end.x and start.y <= core.y <= end.y
+                if loopback or core != walk.core
             )
-        inside = self._rectangles[key]
-        if loopback:
-            return start, end, inside
-        return start, end, tuple(core for core in inside if core != walk.core)
+        return start, end, self._rectangles[key]
 
     def multicast(self, attr: LocalAttr) -> Multicast:
         """Look up a multicast."""
