@@ -108,6 +108,8 @@ class GridPrices:
             (o.stage for o in self.schedule.operands if o.stage is not None),
             default=len(stages) - 1,
         )
+        weights = [lp for lp in self.schedule.loops if self.schedule.weights_in(lp)]
+        first = min([first, *(loop.first for loop in weights)])
         before = sum(self._stage_price(i, axes) for i in stages if i < first)
         compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
         compute += self._combine_price(axes)
