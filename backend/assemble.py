@@ -23,7 +23,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 from backend.lower_program import lower_program
 from dialects import tensix, ttir
 from dialects.expr import Const
-from dialects.formats import DataFormat
+from dialects.formats import TILE_EDGE, DataFormat
 from dialects.grid import ProgramOp, stored_format
 from dialects.recipe import Call, Recipe, parameters_of
 from dialects.syntax import (
@@ -63,6 +63,7 @@ class _Buffer:
     role: str | None = None
     recipe: str | None = None
     last: int | None = None
+    shards: tuple[int, int] | None = None
 
     def op(self) -> tensix.BufferOp:
         """The operation that declares it."""
@@ -76,6 +77,8 @@ class _Buffer:
             properties["last"] = ExprAttr(Const(self.last))
         if self.row_major:
             properties["row_major"] = UnitAttr()
+        if self.shards is not None:
+            properties["shards"] = ShapeAttr(self.shards)
         if self.role is not None:
             properties["role"] = WordAttr(self.role)
         if self.recipe is not None:
@@ -146,7 +149,7 @@ class _Assembler:
         self.buffers: dict[SSAValue, _Buffer] = {}
         self.declared: list[_Buffer] = []
         self.caches: dict[str, _Buffer] = {}
-        self.weights: dict[tuple[str, DataFormat, bool], _Buffer] = {}
+        self.weights: dict[tuple[str, DataFormat, bool, bool], _Buffer] = {}
         self.placements: dict[Hashable, _Placement] = {}
         self.programs: dict[Hashable, tensix.ProgramOp] = {}
         self.runs: list[Operation] = []
@@ -292,18 +295,26 @@ class _Assembler:
         if buffer is not None and buffer.role is None and buffer.recipe is None:
             self.free.insert(0, buffer)
 
-    def _weight(self, value: SSAValue, wanted: DataFormat, row_major: bool) -> _Buffer:
+    def _weight(
+        self,
+        value: SSAValue,
+        wanted: DataFormat,
+        *,
+        row_major: bool,
+        sharded: bool,
+    ) -> _Buffer:
         recipe, shape = recipe_of(value), _matrix(shape_of(value))
+        shards = (1, -(-shape[-1] // TILE_EDGE)) if sharded else None
         missing = -shape[-1] % (DRAM_ALIGNMENT // (wanted.element_bytes or 1))
         if row_major and missing:
             recipe = Call("pad", (recipe, 1.0, 0.0, float(missing)))
             shape = (*shape[:-1], shape[-1] + missing)
-        key = (str(recipe), wanted, row_major)
+        key = (str(recipe), wanted, row_major, sharded)
         if key not in self.weights:
             suffix = "_rows" if row_major else ""
             name = self._fresh(_weight_name(recipe) + suffix)
             self.weights[key] = _Buffer(
-                name, wanted, shape, row_major, recipe=str(recipe)
+                name, wanted, shape, row_major, recipe=str(recipe), shards=shards
             )
         return self.weights[key]
 
@@ -324,7 +335,14 @@ class _Assembler:
             wanted = own
             if narrow:
                 wanted = self.weight_formats.of(parameters_of(recipe_of(value)))
-            bound.append(self._weight(value, wanted, number in placement.tables))
+            bound.append(
+                self._weight(
+                    value,
+                    wanted,
+                    row_major=number in placement.tables,
+                    sharded=program.uses.data[number].sharded,
+                )
+            )
         for value, use in zip(program.outputs, program.makes.data, strict=True):
             if use.inplace is None:
                 self._result(value, program)
@@ -382,7 +400,8 @@ def _families(buffers: Iterable[_Buffer]) -> list[_Buffer]:
     for buffer in buffers:
         recipe = None if buffer.recipe is None else _pattern(buffer.recipe)
         pattern = (_pattern(buffer.name), recipe)
-        key = (*pattern, buffer.data_format, buffer.shape, buffer.row_major)
+        stated = (buffer.data_format, buffer.shape, buffer.row_major, buffer.shards)
+        key = (*pattern, *stated)
         groups.setdefault(key, []).append(buffer)
     folded = []
     for key, members in groups.items():

@@ -29,7 +29,7 @@ from dialects.syntax import (
     PointAttr,
     WordAttr,
 )
-from passes.schedule import Combine, Operand, masks_of
+from passes.schedule import MIN_DEPTH, Combine, Operand, masks_of
 
 PARTIAL = "p"
 """Axis that counts the cores whose partial results are combined."""
@@ -137,7 +137,7 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
     if index is not None:
         properties["rows"] = UnitAttr()
     if not operand.resident:
-        properties["depth"] = number(2)
+        properties["depth"] = number(use.depth or MIN_DEPTH)
     _declare(low, value, f"cb_{parameter}", entries, **properties)
     if use.along is not None:
         _declare_multicast(low, value, parameter, use.along)
@@ -173,10 +173,14 @@ def _declare_multicast(
             "buffer": LocalAttr(f"cb_{parameter}"),
             "along": WordAttr(along),
             "master": PointAttr(_MASTERS[along]),
-            "noc": number(0),
+            "noc": number(0 if _is_weight(low, value) else low.multicast_noc),
             "linked": UnitAttr(),
         }
     )
+
+
+def _is_weight(low: Lowering, value: SSAValue) -> bool:
+    return value in low.schedule.streamed
 
 
 def _declare_helpers(low: Lowering, index: int) -> None:

@@ -93,6 +93,11 @@ class Lowering:
         return self.first_weights is not None
 
     @property
+    def multicast_noc(self) -> int:
+        """The NoC for what cores share: the one on which no weights arrive."""
+        return 1 if self.streams_weights else 0
+
+    @property
     def first_weights(self) -> int | None:
         """The first stage that streams weights, if any does."""
         numbers = range(len(self.schedule.stages))

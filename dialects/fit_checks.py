@@ -84,11 +84,11 @@ def _sharing(
 def _layout(
     run: RunOp, buffer: CircularBuffer, bound: str, tensor: Tensor
 ) -> Iterator[ForgeError]:
-    if buffer.over and tensor.shards is None:
+    if buffer.over and (tensor.shards is None or tensor.memory == "dram"):
         yield fault(
             buffer.op,
-            f"%{buffer.name} lies over @{bound}, which is not cut into shards",
-            advice=f"write `shards` at @{bound}, or `of` instead of `over`",
+            f"%{buffer.name} lies over @{bound}, which is not cut into shards in L1",
+            advice=f"write `l1` and `shards` at @{bound}, or `of` instead of `over`",
         )
     if buffer.rows == tensor.row_major or tensor.data_format.is_integer:
         return
@@ -246,7 +246,8 @@ def _alignment(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
 
 def _shards(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
     for op in bindings.buffer_ops:
-        rows, columns = tensor_of(op).shards or (1, 1)
+        tensor = tensor_of(op)
+        rows, columns = (1, 1) if tensor.memory == "dram" else tensor.shards or (1, 1)
         if rows > chip.grid.y or columns > chip.grid.x:
             yield fault(
                 op,

@@ -85,7 +85,9 @@ class Use:
     `axes` has an axis for each dimension of the tensor as the region sees it; `map`
     gives row and column of a tile in the buffer behind it. `along` says which way its
     master multicasts it, `index` that it holds row numbers for a gather, `cleaned`
-    that its padding is filled with zeros after it was read. `scalars` names an operand
+    that its padding is filled with zeros after it was read, `sharded` that each column
+    of tiles lies whole in one DRAM bank, `depth` how many blocks its circular buffer
+    holds where that was decided. `scalars` names an operand
     whose elements are run-time scalars, with the greatest that there can be. Of a
     result, `row` says which row of each tile is written and to which row, counted from
     the tile of the map; `inplace` is the number of the operand whose buffer it is
@@ -100,6 +102,8 @@ class Use:
     scalars: tuple[str, int] | None = None
     row: tuple[Expr, Expr] | None = None
     inplace: int | None = None
+    sharded: bool = False
+    depth: int | None = None
 
     def __str__(self) -> str:
         text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
@@ -107,6 +111,8 @@ class Use:
             text += f" along {self.along}"
         text += " index" if self.index else ""
         text += " cleaned" if self.cleaned else ""
+        text += " sharded" if self.sharded else ""
+        text += f" depth {self.depth}" if self.depth is not None else ""
         if self.scalars is not None:
             text += f" scalars {self.scalars[0]} {self.scalars[1]}"
         if self.row is not None:
@@ -145,7 +151,10 @@ def _read_use(parser: AttrParser) -> Use:
         along = parser.parse_identifier()
     index = parser.parse_optional_keyword("index") is not None
     cleaned = parser.parse_optional_keyword("cleaned") is not None
-    scalars = row = inplace = None
+    sharded = parser.parse_optional_keyword("sharded") is not None
+    depth = scalars = row = inplace = None
+    if parser.parse_optional_keyword("depth") is not None:
+        depth = parser.parse_integer()
     if parser.parse_optional_keyword("scalars") is not None:
         scalars = (parser.parse_identifier(), parser.parse_integer())
     if parser.parse_optional_keyword("row") is not None:
@@ -157,7 +166,16 @@ def _read_use(parser: AttrParser) -> Use:
     if len(map_) != 2:
         parser.raise_error("a map has a row and a column")
     return Use(
-        tuple(axes), (map_[0], map_[1]), along, index, cleaned, scalars, row, inplace
+        tuple(axes),
+        (map_[0], map_[1]),
+        along,
+        index,
+        cleaned,
+        scalars,
+        row,
+        inplace,
+        sharded,
+        depth,
     )
 
 

@@ -28,9 +28,11 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "move-inside-tiles": _loader("move_inside_tiles", "MoveInsideTilesPass"),
     "check-coverage": _loader("coverage", "CheckCoveragePass"),
     "form-programs": _loader("form_programs", "FormProgramsPass"),
+    "sink-row-scale": _loader("sink_row_scale", "SinkRowScalePass"),
     "insert-padding": _loader("insert_padding", "InsertPaddingPass"),
     "form-stages": _loader("form_stages", "FormStagesPass"),
     "choose-formats": _loader("choose_formats", "ChooseFormatsPass"),
+    "shard-weights": _loader("shard_weights", "ShardWeightsPass"),
     "choose-grid": _loader("choose_grid", "ChooseGridPass"),
     "insert-multicast": _loader("insert_multicast", "InsertMulticastPass"),
 }

@@ -20,7 +20,7 @@ from xdsl.passes import ModulePass
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
 from dialects.formats import DataFormat
-from dialects.grid import ProgramOp, stored_format
+from dialects.grid import ProgramOp, UsesAttr, stored_format
 from dialects.recipe import parameters_of
 from dialects.weight_formats import WeightFormats
 from passes.constants import is_constant, recipe_of
@@ -57,6 +57,7 @@ class ChooseGridPass(ModulePass):
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
         timer = timer_of(ctx) if self.search else None
         known: dict[Hashable, Decision] = {}
+        uses: dict[Hashable, UsesAttr] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 stored = [_format_of(value, formats) for value in program.inputs]
@@ -64,11 +65,13 @@ class ChooseGridPass(ModulePass):
                 if key not in known:
                     prices = GridPrices(program, chip, stored)
                     known[key] = _decide(prices, timer, multicast=self.multicast)
+                    uses[key] = prices.uses(known[key].chosen.axes)
                     note_decision(ctx, known[key])
                 known[key].programs.append(program)
-        for decision in known.values():
+        for key, decision in known.items():
             for program in decision.programs:
                 program.properties["axes"] = decision.chosen.attribute
+                program.properties["uses"] = uses[key]
 
 
 def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
@@ -92,7 +95,7 @@ def _decide(
     if cheapest.price.total < 2 * gap:
         why = "the least price; a launch shorter than the gap before it is not timed"
         return Decision(tuple(ranked[:_LOGGED]), fitting, why)
-    search = GridSearch(prices.program, ranked, timer=timer, multicast=multicast)
+    search = GridSearch(prices, ranked, timer=timer, multicast=multicast)
     timed = search.timed()
     if timed[0].cycles is None:
         refused = [c for c in ranked if c.attribute not in {t.attribute for t in timed}]

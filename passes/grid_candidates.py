@@ -1,7 +1,8 @@
 """The grids that `choose-grid` weighs: cores of each axis, and blocks on them.
 
-Parallel axes are shared out over a line, over a column, over both, or over all cores
-row by row; an axis of a loop that carries values may be dealt among cores too.
+Parallel axes are shared out over a line, over a column, over both, over all cores row
+by row, or among the cores beside the DRAM banks that hold their weights; an axis of a
+loop that carries values may be dealt among cores too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import product
 from math import ceil, prod
 
 from dialects.chip import Chip
+from dialects.expr import Name
 from dialects.grid import ProgramOp
 from dialects.program import Axis
 from passes.dst_plan import capacity
@@ -57,6 +59,27 @@ class GridCandidates:
             if row != column:
                 yield from self._pairs(axes, row, column)
         yield from self._folded(axes, parallel)
+        yield from self._beside_banks(axes)
+
+    def _beside_banks(self, axes: Axes) -> Iterator[Axes]:
+        """Columns of sharded weights to cores beside the bank that they lie in."""
+        columns = {
+            axis.name
+            for argument, use in zip(
+                self.program.body.block.args, self.program.uses.data, strict=True
+            )
+            if argument in self.streamed
+            for axis in axes.values()
+            if use.sharded and use.map[1] == Name(axis.name)
+        }
+        if len(columns) != 1 or not columns <= set(self.schedule.parallel):
+            return
+        (name,) = columns
+        banks = self.chip.num_dram_banks
+        for cores in range(banks, len(self.chip.bank_cores) + 1, banks):
+            if cores <= axes[name].extent:
+                column = replace(axes[name], over="banks", cores=cores, block=1)
+                yield {**axes, name: replace(column, dealt=True)}
 
     def _pairs(self, axes: Axes, row: str, column: str) -> Iterator[Axes]:
         for rows in _counts(axes[row].extent, self.chip.grid.y):
@@ -99,6 +122,8 @@ class GridCandidates:
             inner = [a for a in own if a not in self.schedule.outer]
             for name in inner if rows_first else reversed(inner):
                 fit = min(room, axes[name].part, blocks.get(name, room))
+                if axes[name].over == "banks":
+                    fit = 1
                 blocks[name] = fit
                 room = max(1, room // fit)
         looped = [loop.axis for loop in self.schedule.loops]

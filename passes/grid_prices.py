@@ -7,7 +7,7 @@ and transfers that one core must issue. The time engine judges the result.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 import numpy as np
@@ -16,17 +16,19 @@ from xdsl.ir import SSAValue
 from dialects import ttir
 from dialects.chip import Chip
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
-from dialects.grid import ProgramOp, stored_format
+from dialects.grid import ProgramOp, UsesAttr, stored_format
 from dialects.program import Axis
 from dialects.ttir.base import shape_of
 from passes.dst_plan import Copy, Matrix, Unary
-from passes.schedule import Operand, Schedule
+from passes.schedule import MIN_DEPTH, Operand, Schedule
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
 _ISSUE = 38  # one interleaved page by one RISC [4.5]
 _CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [4.5]
 _DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages on NoC 0 [4.5]
+_BANK_GAIN = 190 / 255  # bytes count less where cores read the bank beside them [4.5]
 _BANK_PENALTY = 0.15  # slower for each time that the fullest bank exceeds the mean
+_BANK_BYTES_PER_CYCLE = 22.3  # one bank, any number of readers [4.5]
 _BARRIER = 500  # from the last read to its data, and the block to the reader [4.5]
 _MULTICAST_BYTES_PER_CYCLE = 25  # linked, to a row or all [4.2]
 _MULTICAST_START = 900  # handshake and path reservation [5]
@@ -34,6 +36,7 @@ _LAUNCH = 2050  # traced op-to-op gap [5]
 _UNPACK_BYTES_PER_CYCLE = 53  # both operands [timing study 3]
 _VECTOR_TILE = 300  # a vector-unit function on a tile [2.10]
 _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
+_STREAM_L1_SHARE = 0.6  # up to which buffers of weights grow; tensors may have the rest
 _SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
 
 Axes = dict[str, Axis]
@@ -45,7 +48,8 @@ class Price:
 
     `held` loads what stays, `before` computes ahead of the first streamed block;
     `compute` then runs beside `streamed` (transfers that a core issues), `dram` (all
-    bytes at the rate of all banks) and `write`, in `steps` blocks.
+    bytes at the rate of all banks) and `write`, in `steps` blocks; `ahead` of them may
+    be there before the computing begins.
     """
 
     launch: float
@@ -56,12 +60,15 @@ class Price:
     dram: float
     write: float
     steps: int
+    ahead: int
 
     @property
     def total(self) -> float:
         """Cycles in all: what must be there first, then what overlaps."""
         reading = max(self.streamed, self.dram - self.held)
-        reading -= min(self.before, 2 * reading / self.steps)  # ahead, in both blocks
+        reading -= min(
+            self.before + self.held, reading * min(1.0, self.ahead / self.steps)
+        )
         moving = max(reading, self.write)
         hidden = min(self.compute, moving)
         overlap = max(self.compute, moving)
@@ -121,7 +128,19 @@ class GridPrices:
             dram_bytes / _DRAM_BYTES_PER_CYCLE,
             self._write_price(axes),
             self._steps(axes),
+            max(self.depths(axes).values(), default=MIN_DEPTH),
         )
+
+    def depths(self, axes: Axes) -> dict[SSAValue, int]:
+        """Blocks that the circular buffers of streamed weights hold."""
+        room = int(_STREAM_L1_SHARE * self.chip.l1_usable_bytes)
+        return self.schedule.depths(axes, self.tile_bytes, l1_bytes=room)
+
+    def uses(self, axes: Axes) -> UsesAttr:
+        """The uses of the program's operands, with the depths of their buffers."""
+        depths = self.depths(axes)
+        uses = zip(self.program.uses.data, self.arguments, strict=True)
+        return UsesAttr(tuple(replace(u, depth=depths.get(a)) for u, a in uses))
 
     def _combine_price(self, axes: Axes) -> float:
         """Cores that share a loop out hand their results to the first of them."""
@@ -163,10 +182,23 @@ class GridPrices:
         if sharing > 1 and _shared_line(axes, operand.axes) is not None:
             cycles += size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             return cycles, size * cores / sharing
+        beside = self._column_beside_bank(operand, axes)
+        if beside is not None:
+            banks = self.chip.num_dram_banks
+            fullest = ceil(beside.extent / banks) * banks / beside.share
+            lanes = beside.cores / banks
+            rate = min(_CORE_BYTES_PER_CYCLE, _BANK_BYTES_PER_CYCLE / lanes)
+            return size / rate + blocks * _BARRIER, size * fullest * _BANK_GAIN
         crowding = 1.0
         if crowded and not operand.resident and not self._is_gathered:
             crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
         return cycles, size * cores * crowding
+
+    def _column_beside_bank(self, operand: Operand, axes: Axes) -> Axis | None:
+        """The axis that brings an operand's columns to the cores beside their bank."""
+        if not self.program.uses.data[self.arguments.index(operand.value)].sharded:
+            return None
+        return next((axes[a] for a in operand.axes if axes[a].over == "banks"), None)
 
     def _fullest_bank(self, operand: Operand, axes: Axes) -> float:
         """Reads of the fullest DRAM bank over the mean, when all cores begin a block.

@@ -14,10 +14,10 @@ from math import inf
 from typing import TypeAlias
 
 from dialects.errors import ForgeError
-from dialects.grid import AxisListAttr, ProgramOp, UsesAttr
+from dialects.grid import AxisListAttr, UsesAttr
 from passes.context import ProgramTimer
 from passes.decisions import Candidate
-from passes.grid_prices import Axes
+from passes.grid_prices import Axes, GridPrices
 from passes.insert_multicast import multicast_uses
 
 WORTH = 2.5
@@ -50,13 +50,14 @@ class GridSearch:
 
     def __init__(
         self,
-        program: ProgramOp,
+        prices: GridPrices,
         ranked: Sequence[Candidate],
         *,
         timer: ProgramTimer,
         multicast: bool,
     ):
-        self.program = program
+        self.program = program = prices.program
+        self.prices = prices
         self.ranked = ranked
         self.timer = timer
         self.multicast = multicast
@@ -91,14 +92,18 @@ class GridSearch:
             axes = candidate.attribute
             if axes in self._timed:
                 continue
-            self._place(axes, self._given[1])
-            if self.multicast:
-                self._place(axes, multicast_uses(self.program))
+            self._try(candidate)
             try:
                 found = replace(candidate, cycles=self.timer.cycles(self.program))
             except ForgeError as error:
                 found = replace(candidate, fault=str(error))
             self._timed[axes] = found
+
+    def _try(self, candidate: Candidate) -> None:
+        """Place the program as a candidate says, with its multicasts."""
+        self._place(candidate.attribute, self.prices.uses(candidate.axes))
+        if self.multicast:
+            self._place(candidate.attribute, multicast_uses(self.program))
 
     def _place(self, axes: AxisListAttr, uses: UsesAttr) -> None:
         self.program.properties["axes"] = axes
@@ -111,10 +116,7 @@ class GridSearch:
         """The fastest first that the checks of netlists let pass; refused ones last."""
         found, refused = self._sorted(), []
         while found and found[0].fault is None:
-            axes = found[0].attribute
-            self._place(axes, self._given[1])
-            if self.multicast:
-                self._place(axes, multicast_uses(self.program))
+            self._try(found[0])
             faults = self.timer.faults(self.program)
             if not faults:
                 break

@@ -27,17 +27,21 @@ PIPELINE: tuple[str, ...] = (
     "merge-projections",
     # Where: programs, their loops, their cores, who multicasts.
     "form-programs",
+    "sink-row-scale",
     "insert-padding",
     "form-stages",
     "choose-formats",
+    "shard-weights",
     "choose-grid",
     "insert-multicast",
 )
 
 OPTIONAL = {
     "merge-projections": "linear layers that read the same tensor stay apart",
+    "sink-row-scale": "a norm scales its row before the contraction, not behind it",
     "search": "first-order prices alone choose cores and blocks",
     "insert-multicast": "every core reads its own tiles from DRAM",
+    "shard-weights": "weights are interleaved over the DRAM banks tile by tile",
     "choose-formats": "residual streams are rounded to the model's own format",
     "recognize-rotary": "rotary embedding stays as it was exported",
     "norm-fusion": "norms are programs of their own",
@@ -107,6 +111,7 @@ def _configured(
             "norm_fusion": "norm-fusion" not in disabled,
             "epilogue_fusion": "epilogue-fusion" not in disabled,
         },
+        "shard-weights": {"chip": chip},
         "choose-grid": {
             "chip": chip,
             "weights_format": weights_format,

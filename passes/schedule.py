@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from math import prod
+from math import ceil, prod
 
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
@@ -30,6 +30,10 @@ from dialects.program import Axis
 from passes.axis_classes import ValueAxes
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, plan_stage
+
+
+MIN_DEPTH = 2
+"""Blocks of a streamed operand: one is computed with while the next one comes."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +290,7 @@ class Schedule:
         """L1 that circular buffers of this program take, streamed ones double."""
         total = 0
         for operand in self.operands:
-            depth = 1 if operand.resident else 2
+            depth = 1 if operand.resident else MIN_DEPTH
             total += depth * tile_bytes[operand.value] * self.block_tiles(operand, axes)
         for local in self.locals:
             size = local.data_format.tile_bytes
@@ -303,6 +307,34 @@ class Schedule:
             size = tile_bytes[value]
             total += 2 * size * prod(axes[a].block for a in self.axes.real(value))
         return total
+
+    def num_blocks(self, operand: Operand, axes: dict[str, Axis]) -> int:
+        """Blocks of an operand that come to the busiest core."""
+        tiles = prod(axes[a].share for a in operand.axes)
+        return ceil(tiles / self.block_tiles(operand, axes))
+
+    def depths(
+        self,
+        axes: dict[str, Axis],
+        tile_bytes: dict[SSAValue, int],
+        *,
+        l1_bytes: int,
+    ) -> dict[SSAValue, int]:
+        """Blocks that the buffers of streamed weights hold, as far as L1 reaches.
+
+        What is read ahead hides what a core does before its first contraction, and that
+        DRAM is slow to answer.
+        """
+        weights = [o for o in self.operands if o.value in self.streamed]
+        if not weights:
+            return {}
+        free = l1_bytes - self.l1_bytes(axes, tile_bytes)
+        sizes = [tile_bytes[o.value] * self.block_tiles(o, axes) for o in weights]
+        further = max(0, free // sum(sizes))
+        return {
+            o.value: max(1, min(MIN_DEPTH + further, self.num_blocks(o, axes)))
+            for o in weights
+        }
 
     def block_tiles(self, operand: Operand, axes: dict[str, Axis]) -> int:
         """Tiles that are loaded at a time, in one block of the circular buffer."""

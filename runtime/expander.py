@@ -333,9 +333,8 @@ class Expander:
         tiles = self.tiles(walk, buffer)
         assert buffer.operand is not None
         tensor = self.by_parameter[buffer.operand]
-        height, width = tensor.shard_tiles
-        rows, columns = np.divmod(tiles, tensor.tile_columns)
-        owners = set(zip(columns // width, rows // height, strict=True))
+        rows, columns, _ = tensor.shard_of(tiles)
+        owners = set(zip(columns, rows, strict=True))
         if tensor.shards is None or owners - {walk.core}:
             raise NetlistError(
                 f"core {walk.core} uses tiles of %{buffer.operand} in place, but they "
