@@ -269,7 +269,7 @@ def _shared_line(axes: Axes, used: tuple[str, ...]) -> str | None:
         if axis.over is not None and axis.cores > 1:
             spread.setdefault(axis.over, []).append(name)
     free = [over for over, names in spread.items() if not set(names) & set(used)]
-    if "xy" in free or ("x" in free and "y" in free):
+    if {"xy", "banks"} & set(free) or {"x", "y"} <= set(free):
         return "xy"
     for over in ("x", "y"):
         if over in free:
