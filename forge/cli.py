@@ -172,6 +172,15 @@ def compile_command(
             "--dump-ir", metavar="DIR", help="Write the module after each pass here."
         ),
     ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            "--explain",
+            metavar="FILE.json",
+            help="Write which grids were weighed for each program, what they would "
+            "cost, and why one was taken; print a table of it.",
+        ),
+    ] = None,
     disable_pass: Annotated[
         list[str] | None,
         typer.Option(
@@ -214,11 +223,12 @@ def compile_command(
         forward=forward,
         weights_format=weights_format,
         dump_ir=dump_ir,
+        explain=explain,
         disabled_passes=tuple(disable_pass or ()),
         with_weights=not no_weights,
         random_seed=seed if random_weights else None,
     )
-    run_compile(request, json=json)
+    run_compile(request, as_json=json)
 
 
 @app.command("run")

@@ -17,6 +17,7 @@ from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.console import Step
 from forge.errors import UnsupportedError, UsageError
+from forge.explanation import explain
 from forge.frontends.generation import ImportedGeneration, import_generation
 from forge.frontends.huggingface import (
     LoadedCausalLM,
@@ -25,6 +26,7 @@ from forge.frontends.huggingface import (
     resolve_source,
 )
 from forge.frontends.torch_export import Imported, export_program, import_program
+from forge.program_timer import ProgramTimer
 from passes.context import CompileContext
 from passes.pipeline import dump_to, run_pipeline
 
@@ -136,9 +138,13 @@ def compile_imported(
     *,
     causal_lm: CausalLMInfo | None = None,
     tokenizer: Any = None,
+    progress: Step | None = None,
 ) -> CompiledModel:
     """Run the pipeline on an imported module and assemble its netlist."""
-    context = CompileContext(values=dict(imported.values))
+    timer = ProgramTimer(
+        chip=options.chip, weights_format=options.weights_format, progress=progress
+    )
+    context = CompileContext(values=dict(imported.values), timer=timer)
     observe = None if options.dump_ir is None else dump_to(options.dump_ir)
     run_pipeline(
         context,
@@ -162,6 +168,7 @@ def compile_imported(
         causal_lm=causal_lm,
         name=name,
         tokenizer=None if tokenizer is None else lambda: tokenizer,
+        explanation=explain(context.decisions, imported.module, netlist),
     )
 
 
@@ -205,7 +212,13 @@ def compile_causal_lm(
             loaded, name, shape=shape, options=options, progress=progress
         )
     if not with_weights:
-        model = CompiledModel(model.netlist, None, causal_lm=model.causal_lm, name=name)
+        model = CompiledModel(
+            model.netlist,
+            None,
+            causal_lm=model.causal_lm,
+            name=name,
+            explanation=model.explanation,
+        )
     return model, loaded.tokenizer
 
 
@@ -223,7 +236,12 @@ def compile_forward(
     _note(progress, "passes and kernels")
     info = CausalLMInfo(seq_len, _stop_tokens(loaded.module, loaded.config))
     return compile_imported(
-        imported, name, options, causal_lm=info, tokenizer=loaded.tokenizer
+        imported,
+        name,
+        options,
+        causal_lm=info,
+        tokenizer=loaded.tokenizer,
+        progress=progress,
     )
 
 
@@ -253,7 +271,12 @@ def compile_generation(
         imported.decode,
     )
     return compile_imported(
-        imported, name, options, causal_lm=info, tokenizer=loaded.tokenizer
+        imported,
+        name,
+        options,
+        causal_lm=info,
+        tokenizer=loaded.tokenizer,
+        progress=progress,
     )
 
 

@@ -37,8 +37,14 @@ class GridCandidates:
         self.capacity = capacity(fp32_dst=program.dst.data == "fp32", full_sync=False)
 
     def __iter__(self) -> Iterator[Axes]:
+        """Each placement once, whichever way it was found."""
+        seen: set[tuple[Axis, ...]] = set()
         for spread in self._spreads():
-            yield from self._with_blocks(spread)
+            for axes in self._with_blocks(_normal(spread)):
+                key = tuple(axes.values())
+                if key not in seen:
+                    seen.add(key)
+                    yield axes
 
     def _spreads(self) -> Iterator[Axes]:
         axes = {a.name: a for a in self.program.axes.data}
@@ -137,7 +143,30 @@ class GridCandidates:
                 for name, axis in axes.items()
             }
             if all(a.cores * a.block <= a.extent for a in found.values() if a.dealt):
-                yield found
+                yield self._kept_whole(found)
+
+    def _kept_whole(self, axes: Axes) -> Axes:
+        """Weights that stay while rows pass by are one block, however it is cut."""
+        made = self.schedule.axes.real(self.schedule.outputs[0])
+        kept = {
+            name
+            for operand in self.schedule.operands
+            if self.schedule.keeps_column(operand, axes)
+            for name in operand.axes
+            if name not in made
+        }
+        return {
+            name: replace(axis, block=axis.part) if name in kept else axis
+            for name, axis in axes.items()
+        }
+
+
+def _normal(axes: Axes) -> Axes:
+    """An axis on one core is not spread, whichever way it was to be."""
+    return {
+        name: axis if axis.cores > 1 else replace(axis, over=None, stride=1)
+        for name, axis in axes.items()
+    }
 
     def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
         """Blocks of a loop that carries values: each step rescales what is carried.

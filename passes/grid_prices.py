@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil, prod
 
 import numpy as np
@@ -19,7 +20,7 @@ from dialects.formats import TILE_EDGE, DataFormat, Fidelity
 from dialects.grid import ProgramOp, UsesAttr, stored_format
 from dialects.program import Axis
 from dialects.ttir.base import shape_of
-from passes.dst_plan import Copy, Matrix, Unary
+from passes.dst_plan import Unary, Vector
 from passes.schedule import MIN_DEPTH, Operand, Schedule
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
@@ -27,6 +28,7 @@ _ISSUE = 38  # one interleaved page by one RISC [4.5]
 _CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [4.5]
 _DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages on NoC 0 [4.5]
 _BANK_GAIN = 190 / 255  # bytes count less where cores read the bank beside them [4.5]
+_CHANNEL_BYTES_PER_CYCLE = 22.35  # one DRAM channel, sustained [4.5]
 _BANK_PENALTY = 0.15  # slower for each time that the fullest bank exceeds the mean
 _BANK_BYTES_PER_CYCLE = 22.3  # one bank, any number of readers [4.5]
 _BARRIER = 500  # from the last read to its data, and the block to the reader [4.5]
@@ -34,7 +36,29 @@ _MULTICAST_BYTES_PER_CYCLE = 25  # linked, to a row or all [4.2]
 _MULTICAST_START = 900  # handshake and path reservation [5]
 _LAUNCH = 2050  # traced op-to-op gap [5]
 _UNPACK_BYTES_PER_CYCLE = 53  # both operands [timing study 3]
+_COLUMN_BYTES_PER_CYCLE = 43  # cores of one column together: links of NoC 0, from all
+# rows that DRAM is in (the time engine; 31 for a link [4.1])
 _VECTOR_TILE = 300  # a vector-unit function on a tile [2.10]
+_VECTOR_TILES = {  # those that take much longer or less, on a tile [2.10]
+    "exp": 1771,
+    "gelu": 2849,
+    "erf": 2849,
+    "pow": 2489,
+    "cos": 1548,
+    "div": 1070,
+    "rsqrt": 1000,
+    "recip": 910,
+    "sin": 910,
+    "silu": 907,
+    "sqrt": 885,
+    "sigmoid": 811,
+    "log": 718,
+    "add": 160,
+    "sub": 160,
+    "mul": 160,
+    "add_unary": 124,
+    "mul_unary": 124,
+}
 _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
 _STREAM_L1_SHARE = 0.6  # up to which buffers of weights grow; tensors may have the rest
 _SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
@@ -48,8 +72,8 @@ class Price:
 
     `held` loads what stays, `before` computes ahead of the first streamed block;
     `compute` then runs beside `streamed` (transfers that a core issues), `dram` (all
-    bytes at the rate of all banks) and `write`, in `steps` blocks; `ahead` of them may
-    be there before the computing begins.
+    streamed bytes at the rate of all banks) and `write`, in `steps` blocks; `ahead` of
+    them may be there before the computing begins.
     """
 
     launch: float
@@ -65,15 +89,57 @@ class Price:
     @property
     def total(self) -> float:
         """Cycles in all: what must be there first, then what overlaps."""
-        reading = max(self.streamed, self.dram - self.held)
-        reading -= min(
-            self.before + self.held, reading * min(1.0, self.ahead / self.steps)
-        )
+        reading = max(self.streamed, self.dram)
+        room = reading * min(1.0, self.ahead / self.steps)
+        reading -= min(self.before + self.held, room)
         moving = max(reading, self.write)
         hidden = min(self.compute, moving)
         overlap = max(self.compute, moving)
         overlap += hidden * max(1 / self.steps, _SHOWING)
         return self.launch + self.held + self.before + overlap
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What loading an operand takes.
+
+    Cycles of a core that reads it and of one that sends it on; bytes in all and into
+    the busiest column of cores; and how many cores read.
+    """
+
+    reading: float
+    sending: float
+    num_bytes: float
+    column_bytes: float
+    readers: float
+
+
+def _from_dram(loads: Sequence[_Load]) -> float:
+    """Cycles until all of it has come out of DRAM and into the columns of cores."""
+    num_bytes = sum(load.num_bytes for load in loads)
+    column_bytes = sum(load.column_bytes for load in loads)
+    return max(
+        num_bytes / _DRAM_BYTES_PER_CYCLE, column_bytes / _COLUMN_BYTES_PER_CYCLE
+    )
+
+
+def _held(held: Sequence[_Load], ahead: float, cores: int) -> float:
+    """Cycles until operands that stay are there.
+
+    Meanwhile all cores read streamed blocks, up to `ahead` cycles of DRAM: one that
+    reads what others wait for gets as much of DRAM as each of them.
+    """
+    if not held:
+        return 0.0
+    own = _from_dram(held)
+    readers = max(load.readers for load in held)
+    crowded = own + min(ahead, own * cores / readers)
+    reading = max(crowded, sum(load.reading for load in held))
+    return reading + sum(load.sending for load in held)
+
+
+def _num_cores(axes: Axes) -> int:
+    return prod(axis.cores for axis in axes.values())
 
 
 class GridPrices:
@@ -95,6 +161,7 @@ class GridPrices:
         self.arguments: list[SSAValue] = list(program.body.block.args)
         self.cores = np.arange(chip.num_cores)
         self._is_gathered = any(use.index for use in program.uses.data)
+        self._extents = {a.name: a.extent for a in program.axes.data}
         self.phases = Fidelity(program.fidelity.data).phases
 
     def l1_bytes(self, axes: Axes) -> int:
@@ -112,26 +179,38 @@ class GridPrices:
         first = min([first, *(loop.first for loop in weights)])
         before = sum(self._stage_price(i, axes) for i in stages if i < first)
         compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
-        compute += self._combine_price(axes)
-        held = streamed = dram_bytes = 0.0
-        for operand in self.schedule.operands:
-            cycles, num_bytes = self._load_price(operand, axes, crowded=crowded)
-            dram_bytes += num_bytes
-            if operand.resident:
-                held += cycles
-            else:
-                streamed += cycles
+        compute += _MULTICAST_START * self._num_shared_loops(axes)
+        loads = {
+            operand: self._load(operand, axes, crowded=crowded)
+            for operand in self.schedule.operands
+        }
+        held = [load for operand, load in loads.items() if operand.resident]
+        others = [load for operand, load in loads.items() if not operand.resident]
+        steps = self._steps(axes)
+        ahead = max(self.depths(axes).values(), default=MIN_DEPTH)
+        dram = _from_dram(others)
         return Price(
             _LAUNCH,
-            held,
+            _held(held, dram * min(1.0, ahead / steps), _num_cores(axes)),
             before,
             compute,
-            streamed,
-            dram_bytes / _DRAM_BYTES_PER_CYCLE,
+            sum(load.reading + load.sending for load in others),
+            dram,
             self._write_price(axes),
-            self._steps(axes),
-            max(self.depths(axes).values(), default=MIN_DEPTH),
+            steps,
+            ahead,
         )
+
+    @cached_property
+    def roof(self) -> float:
+        """Cycles that no grid goes below: the weights out of all DRAM channels."""
+        tiles = {
+            operand.value: prod(self._extents[a] for a in operand.axes)
+            for operand in self.schedule.operands
+            if operand.value in self.streamed
+        }
+        num_bytes = sum(self.tile_bytes[v] * count for v, count in tiles.items())
+        return num_bytes / (self.chip.num_dram_banks * _CHANNEL_BYTES_PER_CYCLE)
 
     def depths(self, axes: Axes) -> dict[SSAValue, int]:
         """Blocks that the circular buffers of streamed weights hold."""
@@ -144,16 +223,10 @@ class GridPrices:
         uses = zip(self.program.uses.data, self.arguments, strict=True)
         return UsesAttr(tuple(replace(u, depth=depths.get(a)) for u, a in uses))
 
-    def _combine_price(self, axes: Axes) -> float:
-        """Cores that share a loop out hand their results to the first of them."""
-        price = 0.0
-        for combine in self.schedule.combines:
-            others = axes[combine.loop.axis].cores - 1
-            own = range(combine.first, combine.last + 1)
-            each = sum(self._stage_price(index, axes) for index in own)
-            price += (others - 1) * each
-            price += _MULTICAST_START if others else 0.0
-        return price
+    def _num_shared_loops(self, axes: Axes) -> int:
+        """Loops whose cores hand their results to the first of them."""
+        combines = self.schedule.combines
+        return sum(axes[combine.loop.axis].cores > 1 for combine in combines)
 
     def _steps(self, axes: Axes) -> int:
         """Blocks that pass by one after the other, the computing beside the reading."""
@@ -167,34 +240,43 @@ class GridPrices:
         ]
         return max(counts, default=1)
 
-    def _load_price(
-        self, operand: Operand, axes: Axes, *, crowded: bool
-    ) -> tuple[float, float]:
-        """Cycles on a core to load all of an operand, and bytes out of DRAM."""
+    def _load(self, operand: Operand, axes: Axes, *, crowded: bool) -> _Load:
+        """What it takes to load all of an operand."""
         again = 1
         if operand.loop is not None:
             around = [a for a in self.schedule.outer if a not in operand.axes]
             again = prod(ceil(axes[a].share / axes[a].block) for a in around)
         tiles = again * prod(axes[a].share for a in operand.axes)
         size = self.tile_bytes[operand.value] * tiles
-        cores = prod(a.cores for a in axes.values())
+        cores = _num_cores(axes)
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
         sharing = cores / prod(axes[a].cores for a in operand.axes)
-        if sharing > 1 and _shared_line(axes, operand.axes) is not None:
-            cycles += size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
-            return cycles, size * cores / sharing
+        rows = self._rows(axes)
+        line = _shared_line(axes, operand.axes)
+        if sharing > 1 and line is not None:
+            sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
+            masters = cores / sharing
+            in_column = rows if line == "x" else 1
+            return _Load(cycles, sending, size * masters, size * in_column, masters)
         beside = self._column_beside_bank(operand, axes)
         if beside is not None:
             banks = self.chip.num_dram_banks
             fullest = ceil(beside.extent / banks) * banks / beside.share
             lanes = beside.cores / banks
             rate = min(_CORE_BYTES_PER_CYCLE, _BANK_BYTES_PER_CYCLE / lanes)
-            return size / rate + blocks * _BARRIER, size * fullest * _BANK_GAIN
+            cycles = size / rate + blocks * _BARRIER
+            return _Load(cycles, 0.0, size * fullest * _BANK_GAIN, 0.0, cores)
         crowding = 1.0
         if crowded and not operand.resident and not self._is_gathered:
             crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
-        return cycles, size * cores * crowding
+        return _Load(cycles, 0.0, size * cores * crowding, size * rows, cores)
+
+    def _rows(self, axes: Axes) -> int:
+        """Cores of the fullest column."""
+        down = prod(a.cores for a in axes.values() if a.over == "y")
+        folded = prod(a.cores for a in axes.values() if a.over == "xy")
+        return max(down, ceil(folded / self.chip.grid.x))
 
     def _column_beside_bank(self, operand: Operand, axes: Axes) -> Axis | None:
         """The axis that brings an operand's columns to the cores beside their bank."""
@@ -245,6 +327,8 @@ class GridPrices:
         return cycles
 
     def _stage_price(self, index: int, axes: Axes) -> float:
+        """Cycles of a stage on the busiest core; one that combines what cores made
+        runs for each other core."""
         stage, plan = self.schedule.stages[index], self.schedule.plans[index]
         tiles = prod(axes[a].share for a in stage.over.data)
         results = prod(axes[a].share for a in self.schedule.axes.real(stage.results[0]))
@@ -258,10 +342,15 @@ class GridPrices:
                 contraction += tiles * _MATRIX_TILE
         finish = 0.0
         for step in plan.steps:
-            vector = not isinstance(step, Copy | Matrix)
-            cheap = isinstance(step, Unary) and step.scalar is not None
-            finish += _VECTOR_TILE / (2 if cheap else 1) if vector else _MATRIX_TILE
-        return contraction + results * (finish + _MATRIX_TILE)
+            vector = isinstance(step, Unary | Vector)
+            finish += _vector_tile(step) if vector else _MATRIX_TILE
+        combine = next((c for c in self.schedule.combines if c.holds(index)), None)
+        times = 1 if combine is None else axes[combine.loop.axis].cores - 1
+        return times * (contraction + results * (finish + _MATRIX_TILE))
+
+
+def _vector_tile(step: Unary | Vector) -> float:
+    return _VECTOR_TILES.get(step.function, _VECTOR_TILE)
 
 
 def _shared_line(axes: Axes, used: tuple[str, ...]) -> str | None:

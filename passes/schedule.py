@@ -31,7 +31,6 @@ from passes.axis_classes import ValueAxes
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, added_in_l1, plan_stage
 
-
 MIN_DEPTH = 2
 """Blocks of a streamed operand: one is computed with while the next one comes."""
 

@@ -61,6 +61,4 @@ def _mark(program: ProgramOp, banks: int) -> None:
 def is_balanced(shape: tuple[int, ...], banks: int) -> bool:
     """Whether the columns of a matrix fill all banks about equally."""
     columns = ceil(shape[-1] / TILE_EDGE)
-    return (
-        len(shape) == 2 and ceil(columns / banks) * banks <= MOST_IMBALANCE * columns
-    )
+    return len(shape) == 2 and ceil(columns / banks) * banks <= MOST_IMBALANCE * columns
