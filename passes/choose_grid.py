@@ -62,6 +62,7 @@ class ChooseGridPass(ModulePass):
 
     chip: str = "n150"
     weights_format: str = "bf16"
+    multicast: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
@@ -71,7 +72,9 @@ class ChooseGridPass(ModulePass):
                 stored = [_format_of(value, formats) for value in program.inputs]
                 key = (structure_key(program), *stored)
                 if key not in known:
-                    known[key] = _Chooser(program, chip, stored).best()
+                    known[key] = _Chooser(
+                        program, chip, stored, multicast=self.multicast
+                    ).best()
                 program.properties["axes"] = known[key]
 
 
@@ -86,8 +89,16 @@ def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
 class _Chooser:
     """Prices all candidates of one program."""
 
-    def __init__(self, program: ProgramOp, chip: Chip, weights: Sequence[DataFormat]):
+    def __init__(
+        self,
+        program: ProgramOp,
+        chip: Chip,
+        weights: Sequence[DataFormat],
+        *,
+        multicast: bool = True,
+    ):
         self.program = program
+        self.multicast = multicast
         self.chip = chip
         self.schedule = Schedule(program)
         self.streamed = self.schedule.streamed
@@ -287,7 +298,8 @@ class _Chooser:
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
         sharing = cores / prod(axes[a].cores for a in operand.axes)
-        if sharing > 1 and _shared_line(axes, operand.axes) is not None:
+        shared = self.multicast and _shared_line(axes, operand.axes) is not None
+        if sharing > 1 and shared:
             cycles += size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             return cycles, size * cores / sharing
         crowding = 1.0
