@@ -64,11 +64,6 @@ SWITCHES = (
         ("form-programs.elementwise_fusion",),
     ),
     Switch(
-        "recognize-rotary",
-        "rotary embedding turns halves around and negates them as it was exported",
-        ("recognize-rotary",),
-    ),
-    Switch(
         "fp32-residual",
         "residual streams are rounded to the model's own format between layers",
         ("choose-formats",),
@@ -96,15 +91,14 @@ class SwitchSet:
         return () if self.on is None else tuple(n for n in NAMES if n not in self.on)
 
 
-_PLAIN = ("recognize-rotary",)
-_LIBRARY = (*_PLAIN, "multicast")
+_LIBRARY = ("multicast",)
 _PAPER = (*_LIBRARY, "rms-norm-fusion", "merge-projections", "gate-up-fusion")
 
 SETS = {
     "plain": SwitchSet(
         "each operation its own launch, activations through DRAM, every core reads its "
         "own tiles",
-        _PLAIN,
+        (),
     ),
     "library": SwitchSet(
         "as plain, with multicast, as a library of operations runs a model", _LIBRARY
