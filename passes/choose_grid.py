@@ -89,9 +89,9 @@ class ChooseGridPass(ModulePass):
         for form in (program, looped):
             if form is None:
                 continue
-            prices = GridPrices(form, chip, stored)
+            prices = GridPrices(form, chip, stored, multicast=self.multicast)
             try:
-                decision = _decide(prices, timer, multicast=self.multicast)
+                decision = _decide(prices, timer)
             except CapacityError:
                 if form is program and looped is None:
                     raise
@@ -101,7 +101,7 @@ class ChooseGridPass(ModulePass):
         if looped is not None:
             discard(looped)
         if not found:
-            _decide(GridPrices(program, chip, stored), None, multicast=False)
+            _decide(GridPrices(program, chip, stored), None)
         return min(found, key=lambda each: each[0].chosen.cost)
 
 
@@ -121,9 +121,7 @@ def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
     return formats.of(parameters_of(recipe_of(value)))
 
 
-def _decide(
-    prices: GridPrices, timer: ProgramTimer | None, *, multicast: bool
-) -> Decision:
+def _decide(prices: GridPrices, timer: ProgramTimer | None) -> Decision:
     """Choose for one program. `CapacityError` where nothing fits."""
     ranked, fitting = _ranked(prices, worth=1.0 if timer is None else WORTH)
     cheapest = ranked[0]
@@ -134,7 +132,7 @@ def _decide(
     if cheapest.price.total < 2 * gap:
         why = "the least price; a launch shorter than the gap before it is not timed"
         return Decision(tuple(ranked[:_LOGGED]), fitting, why)
-    search = GridSearch(prices, ranked, timer=timer, multicast=multicast)
+    search = GridSearch(prices, ranked, timer=timer)
     timed = search.timed()
     if timed[0].cycles is None:
         refused = [c for c in ranked if c.attribute not in {t.attribute for t in timed}]
