@@ -120,9 +120,7 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
                 body.push(name)
 
 
-def _targets(
-    low: Lowering, index: int, result: SSAValue
-) -> list[tuple[str, bool]]:
+def _targets(low: Lowering, index: int, result: SSAValue) -> list[tuple[str, bool]]:
     """The buffers that a result is packed to, and whether it is added to what they hold:
     for readers, and for the next step."""
     region = low.schedule.around(index)

@@ -64,6 +64,10 @@ _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
 _STREAM_L1_SHARE = 0.6  # up to which buffers of weights grow; tensors may have the rest
 _SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
 
+MIN_MULTICAST_TILES = 4
+"""Tiles of a block from which a multicast pays: its handshake costs about 900 cycles
+(fact sheet, section 5), a read of two tiles about 470 (section 4.5)."""
+
 Axes = dict[str, Axis]
 
 
@@ -262,7 +266,9 @@ class GridPrices:
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
         sharing = cores / prod(axes[a].cores for a in operand.axes)
         rows = self._rows(axes)
-        line = _shared_line(axes, operand.axes) if self.multicast else None
+        large = self.schedule.block_tiles(operand, axes) >= MIN_MULTICAST_TILES
+        sent = self.multicast and large
+        line = _shared_line(axes, operand.axes) if sent else None
         if sharing > 1 and line is not None:
             sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             masters = cores / sharing
@@ -357,7 +363,6 @@ class GridPrices:
         combine = next((c for c in self.schedule.combines if c.holds(index)), None)
         times = 1 if combine is None else axes[combine.loop.axis].cores - 1
         return times * (contraction + results * (finish + _MATRIX_TILE))
-
 
     def _adding_price(self, index: int, results: int, axes: Axes) -> float:
         """Cycles of the packer that adds to sums in L1, over all steps of a loop."""

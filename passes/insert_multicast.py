@@ -15,13 +15,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from dialects.grid import NO_AXIS, ProgramOp, UsesAttr
-from passes.grid_prices import shared_line
+from passes.grid_prices import MIN_MULTICAST_TILES, shared_line
 from passes.schedule import Schedule
 from passes.structure_key import structure_key
-
-MIN_TILES = 4
-"""Tiles of a block from which a multicast pays: its handshake costs about 900 cycles
-(fact sheet, section 5), a read of two tiles about 470 (section 4.5)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,11 @@ def multicast_uses(program: ProgramOp) -> UsesAttr:
         tiles = schedule.block_tiles(operand, axes)
         own = tuple(a for a in use.axes if a != NO_AXIS)
         along = shared_line(program, own)
-        pays = tiles >= MIN_TILES and not use.index and not _gathered(program, use.axes)
+        pays = (
+            tiles >= MIN_MULTICAST_TILES
+            and not use.index
+            and not _gathered(program, use.axes)
+        )
         uses.append(replace(use, along=along if pays else None))
     return UsesAttr(tuple(uses))
 
