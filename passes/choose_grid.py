@@ -86,7 +86,7 @@ def _decide(
     prices: GridPrices, timer: ProgramTimer | None, *, multicast: bool
 ) -> Decision:
     """Choose for one program. `CapacityError` where nothing fits."""
-    ranked, fitting = _ranked(prices, worth=1.0 if timer is None else WORTH)
+    ranked, fitting = ranked_candidates(prices, worth=1.0 if timer is None else WORTH)
     cheapest = ranked[0]
     if len(ranked) == 1 or timer is None:
         why = "the only one that fits" if fitting == 1 else "the least price"
@@ -113,7 +113,9 @@ def _why(timed: list[Candidate], cheapest: Candidate) -> str:
     return f"{counted}; the least price takes {saved:.1%} longer"
 
 
-def _ranked(prices: GridPrices, *, worth: float) -> tuple[list[Candidate], int]:
+def ranked_candidates(
+    prices: GridPrices, *, worth: float
+) -> tuple[list[Candidate], int]:
     """Candidates up to `worth` times the least price, and how many fit in all.
 
     Crowded banks only add to a price and take long to find: candidates come in the
