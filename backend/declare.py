@@ -79,15 +79,16 @@ def _whole(low: Lowering, axes: Iterable[str]) -> list[str]:
 
 
 def _declare_carried(low: Lowering) -> None:
-    """Two blocks for each value that steps hand on: the old one and the new one."""
+    """Blocks for each value that steps hand on."""
     values = [carried for loop in low.schedule.loops for carried in loop.carried]
     for count, carried in enumerate(values):
         name = f"cb_c{count}"
         entries = _whole(low, carried.axes)
         kind = WordAttr(carried.data_format)
-        _declare(
-            low, carried.argument, name, entries, data_format=kind, depth=number(2)
-        )
+        properties: dict[str, Attribute] = {"data_format": kind}
+        if carried.depth > 1:
+            properties["depth"] = number(carried.depth)
+        _declare(low, carried.argument, name, entries, **properties)
         low.buffers[carried.result] = low.buffers[carried.argument]
     for combine in low.schedule.combines:
         _declare_combine(low, combine)
@@ -149,7 +150,9 @@ def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
     if low.uses[operand.value].index:
         return [axis for axis in operand.axes if axis not in low.outer]
     if operand.resident or operand.loop is not None:
-        return _whole(low, operand.axes)
+        entries = _whole(low, operand.axes)
+        # Columns of sharded weights lie tile behind tile: so may their pages.
+        return entries[::-1] if low.uses[operand.value].sharded else entries
     if not low.schedule.keeps_column(operand, low.axes):
         return operand.axes
     made = low.schedule.axes.real(low.schedule.outputs[0])

@@ -29,6 +29,7 @@ from forge.frontends.torch_export import Imported, export_program, import_progra
 from forge.program_timer import ProgramTimer
 from passes.context import CompileContext
 from passes.pipeline import dump_to, run_pipeline
+from passes.switches import switched_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,8 @@ SHORTEST_PREFILL = 128
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """What a compile can be told. `disabled` names passes of `passes.pipeline`.
+    """What a compile can be told. `disabled` are the switches that are off
+    (`passes.switches`).
 
     `weights_format` is one format or several, as `WeightFormats.parse` reads them.
     """
@@ -60,6 +62,8 @@ def compile(  # noqa: A001 - the public name is forge.compile
     *,
     chip: str = "n150",
     weights_format: str = "bf16",
+    optimize: str = "all",
+    enable: Sequence[str] = (),
     disable: Sequence[str] = (),
     dump_ir: Path | str | None = None,
     name: str | None = None,
@@ -67,14 +71,15 @@ def compile(  # noqa: A001 - the public name is forge.compile
     """Compile a module for the shapes of its sample inputs.
 
     `weights_format` is `bf16`, `bfp8_b` or `bfp4_b`, with rules for names if some are
-    to differ: `bfp8_b,mlp=bfp4_b`. `disable` names optional passes; `dump_ir` is a
-    folder for the module after each pass. Raises `ForgeError`: unsupported operations
-    (all at once), what does not fit.
+    to differ: `bfp8_b,mlp=bfp4_b`. `optimize` is a set of `passes.switches`, `enable`
+    and `disable` name switches to turn on or off beside it; `dump_ir` is a folder for
+    the module after each pass. Raises `ForgeError`: unsupported operations (all at
+    once), what does not fit.
     """
     options = CompileOptions(
         chip,
         weights_format,
-        tuple(disable),
+        switched_off(optimize, enable=enable, disable=disable),
         None if dump_ir is None else Path(dump_ir),
     )
     title = name or type(module).__name__

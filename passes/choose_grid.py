@@ -7,7 +7,7 @@ program, the best few are timed (`grid_search.py`) and the fastest is taken.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import inf
 from operator import itemgetter
@@ -16,6 +16,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
@@ -24,6 +25,7 @@ from dialects.grid import ProgramOp, UsesAttr, stored_format
 from dialects.recipe import parameters_of
 from dialects.weight_formats import WeightFormats
 from passes.constants import is_constant, recipe_of
+from passes.contraction_loops import as_loop, discard
 from passes.context import ProgramTimer, note_decision, timer_of
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
@@ -43,7 +45,8 @@ class ChooseGridPass(ModulePass):
     """Choose cores and blocks of every program.
 
     `search` times candidates where the context can; `multicast` says that operands
-    which a line of cores shares will be multicast.
+    which a line of cores shares will be multicast; `loops` that contractions may become
+    loops over blocks of their rows.
     """
 
     name = "choose-grid"
@@ -52,26 +55,62 @@ class ChooseGridPass(ModulePass):
     weights_format: str = "bf16"
     search: bool = True
     multicast: bool = True
+    loops: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
         timer = timer_of(ctx) if self.search else None
-        known: dict[Hashable, Decision] = {}
-        uses: dict[Hashable, UsesAttr] = {}
+        known: dict[Hashable, tuple[Decision, UsesAttr, bool]] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 stored = [_format_of(value, formats) for value in program.inputs]
                 key = (structure_key(program), *stored)
                 if key not in known:
-                    prices = GridPrices(program, chip, stored)
-                    known[key] = _decide(prices, timer, multicast=self.multicast)
-                    uses[key] = prices.uses(known[key].chosen.axes)
-                    note_decision(ctx, known[key])
-                known[key].programs.append(program)
-        for key, decision in known.items():
-            for program in decision.programs:
+                    known[key] = self._choose(program, chip, stored, timer)
+                    note_decision(ctx, known[key][0])
+                known[key][0].programs.append(program)
+        for decision, uses, looped in known.values():
+            for number, program in enumerate(decision.programs):
+                if looped:
+                    program = decision.programs[number] = _replace_by_loop(program)
                 program.properties["axes"] = decision.chosen.attribute
-                program.properties["uses"] = uses[key]
+                program.properties["uses"] = uses
+
+    def _choose(
+        self,
+        program: ProgramOp,
+        chip: Chip,
+        stored: Sequence[DataFormat],
+        timer: ProgramTimer | None,
+    ) -> tuple[Decision, UsesAttr, bool]:
+        """Decide for one program: as it is, or with its contraction as a loop."""
+        found = []
+        looped = as_loop(program) if self.loops else None
+        for form in (program, looped):
+            if form is None:
+                continue
+            prices = GridPrices(form, chip, stored, multicast=self.multicast)
+            try:
+                decision = _decide(prices, timer)
+            except CapacityError:
+                if form is program and looped is None:
+                    raise
+                continue
+            uses = prices.uses(decision.chosen.axes)
+            found.append((decision, uses, form is looped))
+        if looped is not None:
+            discard(looped)
+        if not found:
+            _decide(GridPrices(program, chip, stored), None)
+        return min(found, key=lambda each: each[0].chosen.cost)
+
+
+def _replace_by_loop(program: ProgramOp) -> ProgramOp:
+    looped = as_loop(program)
+    assert looped is not None
+    looped.location = program.location
+    Rewriter.replace_op(program, looped)
+    return looped
 
 
 def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
@@ -82,9 +121,7 @@ def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
     return formats.of(parameters_of(recipe_of(value)))
 
 
-def _decide(
-    prices: GridPrices, timer: ProgramTimer | None, *, multicast: bool
-) -> Decision:
+def _decide(prices: GridPrices, timer: ProgramTimer | None) -> Decision:
     """Choose for one program. `CapacityError` where nothing fits."""
     ranked, fitting = ranked_candidates(prices, worth=1.0 if timer is None else WORTH)
     cheapest = ranked[0]
@@ -95,7 +132,7 @@ def _decide(
     if cheapest.price.total < 2 * gap:
         why = "the least price; a launch shorter than the gap before it is not timed"
         return Decision(tuple(ranked[:_LOGGED]), fitting, why)
-    search = GridSearch(prices, ranked, timer=timer, multicast=multicast)
+    search = GridSearch(prices, ranked, timer=timer)
     timed = search.timed()
     if timed[0].cycles is None:
         refused = [c for c in ranked if c.attribute not in {t.attribute for t in timed}]

@@ -21,6 +21,11 @@ class Candidate:
     fault: str | None = None
 
     @property
+    def cost(self) -> float:
+        """Cycles where it was timed, else the price."""
+        return self.price.total if self.cycles is None else self.cycles
+
+    @property
     def attribute(self) -> AxisListAttr:
         """The axes as a program states them."""
         return AxisListAttr(tuple(self.axes.values()))

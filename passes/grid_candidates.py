@@ -17,7 +17,7 @@ from dialects.expr import Name
 from dialects.grid import ProgramOp
 from dialects.program import Axis
 from passes.dst_plan import capacity
-from passes.schedule import Schedule
+from passes.schedule import Loop, Schedule
 
 _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines
@@ -126,14 +126,15 @@ class GridCandidates:
                     fit = 1
                 blocks[name] = fit
                 room = max(1, room // fit)
-        looped = [loop.axis for loop in self.schedule.loops]
+        loops = self.schedule.loops
+        looped = [loop.axis for loop in loops]
         rest = [name for name in axes if name not in blocks and name not in looped]
         if not self.streamed:
             blocks |= {name: axes[name].part for name in rest}
             rest = []
         wide = max(1, prod(blocks.values()))
         choices = [_divisors(axes[name].part, wide) for name in rest]
-        choices += [_loop_blocks(axes[name].part) for name in looped]
+        choices += [self._loop_blocks(axes[loop.axis], loop) for loop in loops]
         rest += looped
         for sizes in product(*choices):
             chosen = {**blocks, **dict(zip(rest, sizes, strict=True))}
@@ -167,6 +168,18 @@ def _normal(axes: Axes) -> Axes:
         for name, axis in axes.items()
     }
 
+    def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
+        """Blocks of a loop that carries values: each step rescales what is carried.
+
+        Where each step only adds to sums, even parts serve as well.
+        """
+        sizes = {min(axis.part, size) for size in _LOOP_BLOCKS}
+        if self.schedule.weights_in(loop):
+            most = max(_LOOP_BLOCKS)
+            even = [n for n in range(4, most + 5) if axis.part % n == 0]
+            sizes = set(even[-3:]) or sizes - {2}
+        return sorted(sizes)
+
 
 def _counts(extent: int, most: int) -> list[int]:
     """Core counts that give different parts: ceil(extent / part) up to `most`."""
@@ -189,6 +202,3 @@ def _shares(extent: int) -> list[int]:
     return [1, *(count for count in _SHARES if count <= extent)]
 
 
-def _loop_blocks(extent: int) -> list[int]:
-    """Blocks of a loop that carries values: each step rescales what is carried."""
-    return sorted({min(extent, size) for size in _LOOP_BLOCKS})

@@ -145,8 +145,16 @@ def _num_cores(axes: Axes) -> int:
 class GridPrices:
     """Prices a program on any grid; `weights` are the formats of its operands."""
 
-    def __init__(self, program: ProgramOp, chip: Chip, weights: Sequence[DataFormat]):
+    def __init__(
+        self,
+        program: ProgramOp,
+        chip: Chip,
+        weights: Sequence[DataFormat],
+        *,
+        multicast: bool = True,
+    ):
         self.program = program
+        self.multicast = multicast
         self.chip = chip
         self.schedule = Schedule(program)
         self.streamed = self.schedule.streamed
@@ -175,6 +183,8 @@ class GridPrices:
             (o.stage for o in self.schedule.operands if o.stage is not None),
             default=len(stages) - 1,
         )
+        weights = [lp for lp in self.schedule.loops if self.schedule.weights_in(lp)]
+        first = min([first, *(loop.first for loop in weights)])
         before = sum(self._stage_price(i, axes) for i in stages if i < first)
         compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
         compute += _MULTICAST_START * self._num_shared_loops(axes)
@@ -251,7 +261,7 @@ class GridPrices:
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
         sharing = cores / prod(axes[a].cores for a in operand.axes)
         rows = self._rows(axes)
-        line = _shared_line(axes, operand.axes)
+        line = _shared_line(axes, operand.axes) if self.multicast else None
         if sharing > 1 and line is not None:
             sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             masters = cores / sharing

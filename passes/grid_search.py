@@ -57,13 +57,11 @@ class GridSearch:
         ranked: Sequence[Candidate],
         *,
         timer: ProgramTimer,
-        multicast: bool,
     ):
         self.program = program = prices.program
         self.prices = prices
         self.ranked = ranked
         self.timer = timer
-        self.multicast = multicast
         self._given: tuple[AxisListAttr, UsesAttr] = (program.axes, program.uses)
         self._timed: dict[AxisListAttr, Candidate] = {}
 
@@ -109,7 +107,7 @@ class GridSearch:
     def _try(self, candidate: Candidate) -> None:
         """Place the program as a candidate says, with its multicasts."""
         self._place(candidate.attribute, self.prices.uses(candidate.axes))
-        if self.multicast:
+        if self.prices.multicast:
             self._place(candidate.attribute, multicast_uses(self.program))
 
     def _place(self, axes: AxisListAttr, uses: UsesAttr) -> None:

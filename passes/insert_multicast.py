@@ -48,13 +48,10 @@ def multicast_uses(program: ProgramOp) -> UsesAttr:
     operands = {operand.value: operand for operand in schedule.operands}
     for use, argument in zip(program.uses.data, program.body.block.args, strict=True):
         operand = operands.get(argument)
-        if operand is None or operand.loop is not None:
+        if operand is None or not (operand.loop is None or operand.loop.is_whole):
             uses.append(use)
             continue
-        tiles = 1
-        for name in operand.axes:
-            looped = name in schedule.outer or not operand.resident
-            tiles *= axes[name].block if looped else axes[name].part
+        tiles = schedule.block_tiles(operand, axes)
         own = tuple(a for a in use.axes if a != NO_AXIS)
         along = shared_line(program, own)
         pays = tiles >= MIN_TILES and not use.index and not _gathered(program, use.axes)

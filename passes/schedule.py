@@ -29,7 +29,7 @@ from dialects.grid import (
 from dialects.program import Axis
 from passes.axis_classes import ValueAxes
 from passes.constants import is_constant
-from passes.dst_plan import DstPlan, plan_stage
+from passes.dst_plan import DstPlan, added_in_l1, plan_stage
 
 MIN_DEPTH = 2
 """Blocks of a streamed operand: one is computed with while the next one comes."""
@@ -61,6 +61,13 @@ class Carried:
     axes: tuple[str, ...]
     data_format: DataFormat
     init: float
+    added: bool = False
+    """Whether each step adds to it in place, in L1."""
+
+    @property
+    def depth(self) -> int:
+        """Blocks of its circular buffer: the old one and the new one, or one for both."""
+        return 1 if self.added else 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +83,13 @@ class Loop:
     def holds(self, stage: int) -> bool:
         """Whether a stage runs in each step."""
         return self.first <= stage <= self.last
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all cores take all its steps: no mask says where it ends."""
+        return not any(
+            masks_of(op) for op in self.op.body.block.ops if isinstance(op, StageOp)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +174,22 @@ class Schedule:
     def _loop(self, op: LoopOp) -> Loop:
         inside = self._inside(op.body.block)
         axis = self.axes.of(op.along)[op.dim.value.data]
+        added = [
+            value
+            for stage in op.body.block.ops
+            if isinstance(stage, StageOp)
+            for value in added_in_l1(stage).values()
+        ]
         carried = tuple(
-            Carried(argument, yielded, result, self.axes.real(result), kind, init)
+            Carried(
+                argument,
+                yielded,
+                result,
+                self.axes.real(result),
+                kind,
+                init,
+                argument in added,
+            )
             for argument, yielded, result, kind, init in zip(
                 op.body.block.args,
                 op.yielded,
@@ -282,8 +310,17 @@ class Schedule:
         return set(own) <= set(axes)
 
     def weights_of(self, index: int) -> list[SSAValue]:
-        """Operands that a stage's contraction streams as its right side."""
-        return self._weights[index]
+        """Operands that a stage streams, outside of loops, as right sides."""
+        looped = {operand.value for operand in self.operands if operand.loop}
+        return [value for value in self._weights[index] if value not in looped]
+
+    def weights_in(self, loop: Loop) -> list[SSAValue]:
+        """Weights that the steps of a loop bring."""
+        return [
+            operand.value
+            for operand in self.operands
+            if operand.loop is loop and operand.value in self.streamed
+        ]
 
     def l1_bytes(self, axes: dict[str, Axis], tile_bytes: dict[SSAValue, int]) -> int:
         """L1 that circular buffers of this program take, streamed ones double."""
@@ -296,7 +333,8 @@ class Schedule:
             total += size * prod(self._resident(axes[a]) for a in local.axes)
         for carried in (c for loop in self.loops for c in loop.carried):
             size = carried.data_format.tile_bytes
-            total += 2 * size * prod(self._resident(axes[a]) for a in carried.axes)
+            size *= carried.depth
+            total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for combine in self.combines:
             slots = axes[combine.loop.axis].cores
             for carried in combine.carried:

@@ -34,7 +34,7 @@ class CompileRequest:
     weights_format: str = "bf16"
     dump_ir: Path | None = None
     explain: Path | None = None
-    disabled_passes: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()
     with_weights: bool = True
     random_seed: int | None = None
 
@@ -94,7 +94,7 @@ def compile_to_folder(request: CompileRequest) -> CompiledModel:
     options = CompileOptions(
         request.chip,
         request.weights_format,
-        request.disabled_passes,
+        request.disabled,
         request.dump_ir,
     )
     with step(f"compiling {request.model}") as progress:
