@@ -25,8 +25,8 @@ from dialects.grid import ProgramOp, UsesAttr, stored_format
 from dialects.recipe import parameters_of
 from dialects.weight_formats import WeightFormats
 from passes.constants import is_constant, recipe_of
-from passes.contraction_loops import as_loop, discard
 from passes.context import ProgramTimer, note_decision, timer_of
+from passes.contraction_loops import as_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
 from passes.grid_prices import GridPrices

@@ -160,14 +160,6 @@ class GridCandidates:
             for name, axis in axes.items()
         }
 
-
-def _normal(axes: Axes) -> Axes:
-    """An axis on one core is not spread, whichever way it was to be."""
-    return {
-        name: axis if axis.cores > 1 else replace(axis, over=None, stride=1)
-        for name, axis in axes.items()
-    }
-
     def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
         """Blocks of a loop that carries values: each step rescales what is carried.
 
@@ -179,6 +171,14 @@ def _normal(axes: Axes) -> Axes:
             even = [n for n in range(4, most + 5) if axis.part % n == 0]
             sizes = set(even[-3:]) or sizes - {2}
         return sorted(sizes)
+
+
+def _normal(axes: Axes) -> Axes:
+    """An axis on one core is not spread, whichever way it was to be."""
+    return {
+        name: axis if axis.cores > 1 else replace(axis, over=None, stride=1)
+        for name, axis in axes.items()
+    }
 
 
 def _counts(extent: int, most: int) -> list[int]:
@@ -200,5 +200,3 @@ def _divisors(extent: int, wide: int) -> list[int]:
 def _shares(extent: int) -> list[int]:
     """Numbers of cores that share the blocks of a loop out."""
     return [1, *(count for count in _SHARES if count <= extent)]
-
-
