@@ -23,6 +23,8 @@ _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines
 _LOOP_BLOCKS = (2, 4, 8, 16)  # tiles of a step of a loop that carries values
 
+_MOST_ADDED = 20  # tiles of a step that only adds to sums
+
 Axes = dict[str, Axis]
 
 
@@ -145,6 +147,17 @@ class GridCandidates:
             if all(a.cores * a.block <= a.extent for a in found.values() if a.dealt):
                 yield self._kept_whole(found)
 
+    def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
+        """Blocks of a loop that carries values: each step rescales what is carried.
+
+        Where each step only adds to sums, even parts serve as well.
+        """
+        if not self.schedule.weights_in(loop):
+            return sorted({min(axis.part, size) for size in _LOOP_BLOCKS})
+        even = [n for n in range(4, _MOST_ADDED + 1) if axis.part % n == 0]
+        least = [min(axis.part, size) for size in (4, 8, 16)]
+        return even[-3:] or sorted(set(least))
+
     def _kept_whole(self, axes: Axes) -> Axes:
         """Weights that stay while rows pass by are one block, however it is cut."""
         made = self.schedule.axes.real(self.schedule.outputs[0])
@@ -159,18 +172,6 @@ class GridCandidates:
             name: replace(axis, block=axis.part) if name in kept else axis
             for name, axis in axes.items()
         }
-
-    def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
-        """Blocks of a loop that carries values: each step rescales what is carried.
-
-        Where each step only adds to sums, even parts serve as well.
-        """
-        sizes = {min(axis.part, size) for size in _LOOP_BLOCKS}
-        if self.schedule.weights_in(loop):
-            most = max(_LOOP_BLOCKS)
-            even = [n for n in range(4, most + 5) if axis.part % n == 0]
-            sizes = set(even[-3:]) or sizes - {2}
-        return sorted(sizes)
 
 
 def _normal(axes: Axes) -> Axes:
@@ -200,3 +201,5 @@ def _divisors(extent: int, wide: int) -> list[int]:
 def _shares(extent: int) -> list[int]:
     """Numbers of cores that share the blocks of a loop out."""
     return [1, *(count for count in _SHARES if count <= extent)]
+
+

@@ -12,7 +12,7 @@ from dialects.errors import ForgeError, NetlistError
 from dialects.formats import DataFormat
 from dialects.grid import AxisListAttr, ProgramOp
 from dialects.program import Axis
-from passes.choose_grid import ranked_candidates
+from passes.choose_grid import Form
 from passes.decisions import Candidate
 from passes.grid_prices import GridPrices
 from passes.grid_search import WORTH, GridSearch, kind_of
@@ -49,8 +49,9 @@ def prices() -> GridPrices:
 
 
 def timed(prices: GridPrices, timer: FakeTimer) -> list[Candidate]:
-    ranked, _ = ranked_candidates(prices, worth=WORTH)
-    return GridSearch(prices, ranked, timer=timer, multicast=True).timed()
+    form = Form(prices, looped=False)
+    ranked = form.ranked(WORTH * form.bounds[0].price.total)
+    return GridSearch(prices, ranked, timer=timer).timed()
 
 
 def cores(axes: dict[str, Axis]) -> float:
