@@ -157,13 +157,12 @@ def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
     if cheapest[0].price.total < 2 * cheapest[0].price.launch:
         why = "the least price; a launch shorter than the gap before it is not timed"
         return Decision(tuple(cheapest[:_LOGGED]), fitting, why)
-    timed = [
-        candidate
-        for form, candidates in ranked.items()
-        if candidates
-        for candidate in GridSearch(form.prices, candidates, timer=timer).timed()
-    ]
-    timed.sort(key=lambda c: inf if c.cycles is None else c.cycles)
+    timed: list[Candidate] = []
+    for form, candidates in ranked.items():
+        if candidates:
+            rival = min(map(_cycles, timed), default=inf)
+            timed += GridSearch(form.prices, candidates, timer=timer).timed(rival)
+    timed.sort(key=_cycles)
     if timed[0].cycles is None:
         rest = [c for c in cheapest if not any(c.is_same(t) for t in timed)]
         why = "the least price of those not refused"
@@ -178,6 +177,10 @@ def _why(timed: list[Candidate], cheapest: Candidate) -> str:
     if same is None or fastest is None or same == fastest:
         return counted
     return f"{counted}; the least price takes {same / fastest - 1:.1%} longer"
+
+
+def _cycles(candidate: Candidate) -> float:
+    return inf if candidate.cycles is None else candidate.cycles
 
 
 def _total(candidate: Candidate) -> float:
