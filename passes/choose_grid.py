@@ -26,7 +26,7 @@ from dialects.grid import ProgramOp, UsesAttr, stored_format
 from dialects.recipe import parameters_of
 from dialects.weight_formats import WeightFormats
 from passes.constants import is_constant, recipe_of
-from passes.context import ProgramTimer, note_decision, timer_of
+from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
 from passes.contraction_loops import as_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
@@ -61,16 +61,20 @@ class ChooseGridPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
         timer = timer_of(ctx) if self.search else None
-        known: dict[Hashable, tuple[Decision, UsesAttr]] = {}
+        found: dict[Hashable, tuple[Decision, UsesAttr]] = {}
+        known = ctx.known_decisions if isinstance(ctx, CompileContext) else {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 stored = [_format_of(value, formats) for value in program.inputs]
-                key = (structure_key(program), *stored)
+                key = (self, structure_key(program), *stored)
                 if key not in known:
                     known[key] = self._choose(program, chip, stored, timer)
-                    note_decision(ctx, known[key][0])
-                known[key][0].programs.append(program)
-        for decision, uses in known.values():
+                if key not in found:
+                    decision, uses = known[key]
+                    found[key] = replace(decision, programs=[]), uses
+                    note_decision(ctx, found[key][0])
+                found[key][0].programs.append(program)
+        for decision, uses in found.values():
             for number, program in enumerate(decision.programs):
                 if decision.chosen.looped:
                     program = decision.programs[number] = _replace_by_loop(program)
