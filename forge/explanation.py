@@ -66,6 +66,7 @@ def _candidate(candidate: Candidate) -> Json:
     price = candidate.price
     return {
         "axes": candidate.attribute.write(),
+        "form": "loop" if candidate.looped else "stages",
         "price": {
             "total": round(price.total),
             "launch": round(price.launch),
@@ -76,6 +77,7 @@ def _candidate(candidate: Candidate) -> Json:
             "dram": round(price.dram),
             "write": round(price.write),
             "steps": price.steps,
+            "ahead": price.ahead,
         },
         "cycles": None if candidate.cycles is None else round(candidate.cycles),
         "fault": candidate.fault,

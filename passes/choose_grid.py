@@ -7,8 +7,9 @@ program, the best few are timed (`grid_search.py`) and the fastest is taken.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from operator import itemgetter
 
@@ -25,7 +26,7 @@ from dialects.grid import ProgramOp, UsesAttr, stored_format
 from dialects.recipe import parameters_of
 from dialects.weight_formats import WeightFormats
 from passes.constants import is_constant, recipe_of
-from passes.context import ProgramTimer, note_decision, timer_of
+from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
 from passes.contraction_loops import as_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
@@ -60,18 +61,22 @@ class ChooseGridPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
         timer = timer_of(ctx) if self.search else None
-        known: dict[Hashable, tuple[Decision, UsesAttr, bool]] = {}
+        found: dict[Hashable, tuple[Decision, UsesAttr]] = {}
+        known = ctx.known_decisions if isinstance(ctx, CompileContext) else {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 stored = [_format_of(value, formats) for value in program.inputs]
-                key = (structure_key(program), *stored)
+                key = (self, structure_key(program), *stored)
                 if key not in known:
                     known[key] = self._choose(program, chip, stored, timer)
-                    note_decision(ctx, known[key][0])
-                known[key][0].programs.append(program)
-        for decision, uses, looped in known.values():
+                if key not in found:
+                    decision, uses = known[key]
+                    found[key] = replace(decision, programs=[]), uses
+                    note_decision(ctx, found[key][0])
+                found[key][0].programs.append(program)
+        for decision, uses in found.values():
             for number, program in enumerate(decision.programs):
-                if looped:
+                if decision.chosen.looped:
                     program = decision.programs[number] = _replace_by_loop(program)
                 program.properties["axes"] = decision.chosen.attribute
                 program.properties["uses"] = uses
@@ -82,27 +87,48 @@ class ChooseGridPass(ModulePass):
         chip: Chip,
         stored: Sequence[DataFormat],
         timer: ProgramTimer | None,
-    ) -> tuple[Decision, UsesAttr, bool]:
+    ) -> tuple[Decision, UsesAttr]:
         """Decide for one program: as it is, or with its contraction as a loop."""
-        found = []
         looped = as_loop(program) if self.loops else None
-        for form in (program, looped):
-            if form is None:
-                continue
-            prices = GridPrices(form, chip, stored, multicast=self.multicast)
-            try:
-                decision = _decide(prices, timer)
-            except CapacityError:
-                if form is program and looped is None:
-                    raise
-                continue
-            uses = prices.uses(decision.chosen.axes)
-            found.append((decision, uses, form is looped))
-        if looped is not None:
-            discard(looped)
-        if not found:
-            _decide(GridPrices(program, chip, stored), None)
-        return min(found, key=lambda each: each[0].chosen.cost)
+        given = [form for form in (program, looped) if form is not None]
+        forms = [
+            Form(
+                GridPrices(form, chip, stored, multicast=self.multicast),
+                looped=form is looped,
+            )
+            for form in given
+        ]
+        try:
+            decision = _decide(forms, timer)
+            chosen = next(f for f in forms if f.looped == decision.chosen.looped)
+            return decision, chosen.prices.uses(decision.chosen.axes)
+        finally:
+            if looped is not None:
+                discard(looped)
+
+
+class Form:
+    """A way to write a program: its prices, and what fits in the order of them."""
+
+    def __init__(self, prices: GridPrices, *, looped: bool):
+        self.prices = prices
+        self.looped = looped
+        self.least_bytes, self.bounds = _bounds(prices, looped=looped)
+
+    def ranked(self, limit: float) -> list[Candidate]:
+        """Candidates up to a price, crowded banks counted.
+
+        Those only add to a price and take long to find: candidates come in the order
+        of their prices without.
+        """
+        best, found = inf, []
+        for number, candidate in enumerate(self.bounds):
+            if candidate.price.total > min(limit, WORTH * best):
+                break
+            price = self.prices.price(candidate.axes, crowded=True)
+            best = min(best, price.total)
+            found.append((price.total, number, replace(candidate, price=price)))
+        return [c for *_, c in sorted(found, key=itemgetter(0, 1))]
 
 
 def _replace_by_loop(program: ProgramOp) -> ProgramOp:
@@ -121,66 +147,72 @@ def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
     return formats.of(parameters_of(recipe_of(value)))
 
 
-def _decide(prices: GridPrices, timer: ProgramTimer | None) -> Decision:
+def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
     """Choose for one program. `CapacityError` where nothing fits."""
-    ranked, fitting = _ranked(prices, worth=1.0 if timer is None else WORTH)
-    cheapest = ranked[0]
-    if len(ranked) == 1 or timer is None:
+    fitting = sum(len(form.bounds) for form in forms)
+    if not fitting:
+        raise _too_large(forms[0].prices, min(form.least_bytes for form in forms))
+    least = min(form.bounds[0].price.total for form in forms if form.bounds)
+    ranked = {form: form.ranked(WORTH * least) for form in forms}
+    cheapest = sorted((c for cs in ranked.values() for c in cs), key=_total)
+    if len(cheapest) == 1 or timer is None:
         why = "the only one that fits" if fitting == 1 else "the least price"
-        return Decision(tuple(ranked[:_LOGGED]), fitting, why)
-    gap = cheapest.price.launch
-    if cheapest.price.total < 2 * gap:
+        return Decision(tuple(cheapest[:_LOGGED]), fitting, why)
+    if cheapest[0].price.total < 2 * cheapest[0].price.launch:
         why = "the least price; a launch shorter than the gap before it is not timed"
-        return Decision(tuple(ranked[:_LOGGED]), fitting, why)
-    search = GridSearch(prices, ranked, timer=timer)
-    timed = search.timed()
+        return Decision(tuple(cheapest[:_LOGGED]), fitting, why)
+    timed: list[Candidate] = []
+    for form, candidates in ranked.items():
+        if candidates:
+            rival = min(map(_cycles, timed), default=inf)
+            timed += GridSearch(form.prices, candidates, timer=timer).timed(rival)
+    timed.sort(key=_cycles)
     if timed[0].cycles is None:
-        refused = [c for c in ranked if c.attribute not in {t.attribute for t in timed}]
-        return Decision((*refused[:1], *timed), fitting, "none of those timed can run")
-    return Decision(tuple(timed), fitting, _why(timed, cheapest))
+        rest = [c for c in cheapest if not any(c.is_same(t) for t in timed)]
+        why = "the least price of those not refused"
+        return Decision((*rest[:1], *timed), fitting, why)
+    return Decision(tuple(timed), fitting, _why(timed, cheapest[0]))
 
 
 def _why(timed: list[Candidate], cheapest: Candidate) -> str:
-    fastest = timed[0]
-    same = next((c for c in timed if c.attribute == cheapest.attribute), None)
+    fastest = timed[0].cycles
     counted = f"the fastest of {sum(c.cycles is not None for c in timed)} timed"
-    if same is None or same.cycles is None or fastest.cycles is None or same is fastest:
+    same = next((c.cycles for c in timed if c.is_same(cheapest)), None)
+    if same is None or fastest is None or same == fastest:
         return counted
-    saved = 1 - fastest.cycles / same.cycles
-    return f"{counted}; the least price takes {saved:.1%} longer"
+    return f"{counted}; the least price takes {same / fastest - 1:.1%} longer"
 
 
-def _ranked(prices: GridPrices, *, worth: float) -> tuple[list[Candidate], int]:
-    """Candidates up to `worth` times the least price, and how many fit in all.
+def _cycles(candidate: Candidate) -> float:
+    return inf if candidate.cycles is None else candidate.cycles
 
-    Crowded banks only add to a price and take long to find: candidates come in the
-    order of their prices without, until those are too much.
-    """
-    chip = prices.chip
-    bounds: list[tuple[float, int, Candidate]] = []
-    limit, least = int(_L1_SHARE * chip.l1_usable_bytes), inf
-    for axes in GridCandidates(prices.program, chip, prices.schedule):
+
+def _total(candidate: Candidate) -> float:
+    return candidate.price.total
+
+
+def _bounds(prices: GridPrices, *, looped: bool) -> tuple[int, list[Candidate]]:
+    """The least L1 that a candidate takes, and those that fit, cheapest first."""
+    found: list[Candidate] = []
+    limit, least = _l1_limit(prices.chip), sys.maxsize
+    for axes in GridCandidates(prices.program, prices.chip, prices.schedule):
         used = prices.l1_bytes(axes)
         least = min(least, used)
         if used <= limit:
             price = prices.price(axes, crowded=False)
-            bounds.append((price.total, len(bounds), Candidate(axes, price)))
-    if not bounds:
-        raise _too_large(prices.program, chip, limit, int(least))
-    best, found = inf, []
-    for bound, number, candidate in sorted(bounds, key=itemgetter(0, 1)):
-        if bound > worth * best:
-            break
-        price = prices.price(candidate.axes, crowded=True)
-        best = min(best, price.total)
-        found.append((price.total, number, Candidate(candidate.axes, price)))
-    return [c for *_, c in sorted(found, key=itemgetter(0, 1))], len(bounds)
+            found.append(Candidate(axes, price, looped=looped))
+    return least, sorted(found, key=_total)
 
 
-def _too_large(program: ProgramOp, chip: Chip, limit: int, least: int) -> CapacityError:
+def _l1_limit(chip: Chip) -> int:
+    return int(_L1_SHARE * chip.l1_usable_bytes)
+
+
+def _too_large(prices: GridPrices, least: int) -> CapacityError:
+    program, chip = prices.program, prices.chip
     return CapacityError(
         f"program '{program.sym_name.data}' fits into L1 on no grid of {chip.name}",
-        limit=f"{limit} bytes a core",
+        limit=f"{_l1_limit(chip)} bytes a core",
         value=f"{least} bytes at least",
         advice="make its rows shorter, or its right sides weights, which are streamed",
         location=describe_source(program) or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from dialects.errors import ForgeError
-    from dialects.grid import ProgramOp
+    from dialects.grid import ProgramOp, UsesAttr
     from passes.decisions import Decision
 
 
@@ -37,6 +38,11 @@ class CompileContext(Context):
     timer: ProgramTimer | None = field(default=None, kw_only=True)
     """Times candidates. Without one, first-order prices decide."""
 
+    known_decisions: dict[Hashable, tuple[Decision, UsesAttr]] = field(
+        default_factory=dict, kw_only=True
+    )
+    """What `choose-grid` need not weigh again: clones share it."""
+
     decisions: list[Decision] = field(default_factory=list, kw_only=True)
     """What `choose-grid` weighed and chose, program by program."""
 
@@ -46,6 +52,7 @@ class CompileContext(Context):
             *vars(base).values(),
             values=dict(self.values),
             timer=self.timer,
+            known_decisions=self.known_decisions,
             decisions=list(self.decisions),
         )
 

@@ -12,18 +12,19 @@ from passes.grid_prices import Axes, Price
 class Candidate:
     """A placement, its first-order price, and its cycles where it was timed.
 
-    `fault` says why a placement that was to be timed cannot be.
+    `looped` says that its contraction is a loop over blocks of its rows, `fault` why a
+    placement that was to be timed cannot be.
     """
 
     axes: Axes
     price: Price
+    looped: bool = False
     cycles: float | None = None
     fault: str | None = None
 
-    @property
-    def cost(self) -> float:
-        """Cycles where it was timed, else the price."""
-        return self.price.total if self.cycles is None else self.cycles
+    def is_same(self, other: Candidate) -> bool:
+        """Whether this is the same placement, timed or not."""
+        return (self.axes, self.looped) == (other.axes, other.looped)
 
     @property
     def attribute(self) -> AxisListAttr:

@@ -37,6 +37,9 @@ MAX_NORM_TILES = 192
 """Tiles of a row (K) up to which a norm is computed inside its consumer: the raw and
 the normalised row must both stay in L1 as bf16 beside the weights' buffers."""
 
+ALONE = "forge.alone"
+"""Attribute of a norm that is a launch of its own (`weigh_fusions.py`)."""
+
 _HEAVY = (
     ttir.LinearOp,
     ttir.MatmulOp,
@@ -130,6 +133,7 @@ class _Former:
         return (
             isinstance(norm, ttir.RMSNormOp | ttir.LayerNormOp)
             and norm not in self.taken
+            and ALONE not in norm.attributes
             and all(use.operation in group for use in norm.result.uses)
             and shape_of(norm.input)[-1] <= MAX_NORM_TILES * TILE_EDGE
         )

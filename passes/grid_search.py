@@ -27,6 +27,10 @@ of what turned out the fastest were at most 1.4 times the least."""
 _NEAR_ROOF = 1.1
 """So many times what DRAM takes for the weights alone is fast enough."""
 
+_NEAR = 1.15
+"""A neighbour's price over that of the fastest up to which it is timed, and how far the
+fastest may be behind a rival of another form: prices of one kind compare well."""
+
 _KINDS, _BLOCKS, _SPREADS = 3, 2, 2
 """Kinds that are timed; near the fastest, other blocks and other numbers of cores."""
 
@@ -65,12 +69,17 @@ class GridSearch:
         self._given: tuple[AxisListAttr, UsesAttr] = (program.axes, program.uses)
         self._timed: dict[AxisListAttr, Candidate] = {}
 
-    def timed(self) -> list[Candidate]:
-        """The candidates that were timed, the fastest sound one first."""
+    def timed(self, rival: float = inf) -> list[Candidate]:
+        """The candidates that were timed, the fastest sound one first.
+
+        Where the first of them take far longer than a `rival`, there are no more.
+        """
         try:
             self._time(_firsts(self.ranked, kind_of, _KINDS))
             for _ in range(_ROUNDS):
                 before = self._sorted()[0]
+                if _cycles(before) > _NEAR * rival:
+                    break
                 self._time(self._near(before))
                 if self._sorted()[0] is before:
                     break
@@ -81,7 +90,12 @@ class GridSearch:
     def _near(self, best: Candidate) -> Iterable[Candidate]:
         """Neighbours of the fastest: other blocks, other numbers of cores."""
         spread, kind = spread_of(best.axes), kind_of(best.axes)
-        fresh = [c for c in self.ranked if c.attribute not in self._timed]
+        limit = _NEAR * best.price.total
+        fresh = [
+            c
+            for c in self.ranked
+            if c.attribute not in self._timed and c.price.total <= limit
+        ]
         blocks = [c for c in fresh if spread_of(c.axes) == spread]
         others = [
             c for c in fresh if kind_of(c.axes) == kind and spread_of(c.axes) != spread

@@ -1,0 +1,95 @@
+"""Norms that are faster as launches of their own are marked before programs form.
+
+Inside its consumer a norm is computed by every core that has the row; where rows are
+many and cores too, that may take longer than another launch. Both ways are placed and
+timed on copies of the module, and each norm goes the faster way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from xdsl.dialects.builtin import ModuleOp, UnitAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Operation
+from xdsl.passes import ModulePass
+
+from dialects import ttir
+from dialects.grid import ProgramOp
+from passes.context import CompileContext
+from passes.decisions import Decision
+from passes.form_programs import ALONE, FormProgramsPass
+from passes.rewriting import flat_locations
+
+NORMS = (ttir.RMSNormOp, ttir.LayerNormOp)
+
+Sources = frozenset[Attribute]
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """A placed program: where it comes from, its cycles, the gap before it included."""
+
+    sources: Sources
+    cycles: float
+
+
+def weigh_fusions(
+    ctx: CompileContext, module: ModuleOp, steps: Sequence[ModulePass]
+) -> None:
+    """Mark the norms that are to stay alone; `steps` form programs and place them."""
+    form, *rest = steps
+    if not isinstance(form, FormProgramsPass) or not form.rms_norm_fusion:
+        return
+    if not any(isinstance(op, NORMS) for op in module.walk()):
+        return
+    fused = _costs(ctx, module, [form, *rest])
+    apart = _costs(ctx, module, [replace(form, rms_norm_fusion=False), *rest])
+    for function in (op for op in module.ops if isinstance(op, FuncOp)):
+        name = function.sym_name.data
+        for norm in function.walk():
+            if isinstance(norm, NORMS) and _is_faster(norm, apart[name], fused[name]):
+                norm.attributes[ALONE] = UnitAttr()
+
+
+def _costs(
+    ctx: CompileContext, module: ModuleOp, steps: Sequence[ModulePass]
+) -> dict[str, list[_Cost]]:
+    """The programs of each function of a copy, formed and placed by some steps."""
+    trial, copy = ctx.clone(), module.clone()
+    trial.decisions = []
+    for step in steps:
+        step.apply(trial, copy)
+    costs: dict[str, list[_Cost]] = {}
+    for op in copy.ops:
+        if isinstance(op, FuncOp):
+            costs[op.sym_name.data] = list(_of_function(op, trial.decisions))
+    return costs
+
+
+def _of_function(function: FuncOp, decisions: Sequence[Decision]) -> Iterator[_Cost]:
+    chosen = {p: decision.chosen for decision in decisions for p in decision.programs}
+    for op in function.walk():
+        if isinstance(op, ProgramOp):
+            found = chosen[op]
+            gap = found.price.launch
+            cycles = found.price.total if found.cycles is None else found.cycles + gap
+            yield _Cost(_sources(op), cycles)
+
+
+def _sources(op: Operation) -> Sources:
+    return frozenset(flat_locations(op.location))
+
+
+def _is_faster(norm: Operation, apart: Sequence[_Cost], fused: Sequence[_Cost]) -> bool:
+    """Whether launches that do what one with the norm inside does take less time."""
+    own = _sources(norm)
+    inside = [cost for cost in fused if own and own < cost.sources]
+    if len(inside) != 1:
+        return False
+    parts = [cost for cost in apart if cost.sources <= inside[0].sources]
+    covered = frozenset().union(*(part.sources for part in parts))
+    if covered != inside[0].sources:
+        return False
+    return sum(part.cycles for part in parts) < inside[0].cycles
