@@ -145,6 +145,18 @@ class GridCandidates:
             if all(a.cores * a.block <= a.extent for a in found.values() if a.dealt):
                 yield self._kept_whole(found)
 
+    def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
+        """Blocks of a loop that carries values: each step rescales what is carried.
+
+        Where each step only adds to sums, even parts serve as well.
+        """
+        sizes = {min(axis.part, size) for size in _LOOP_BLOCKS}
+        if self.schedule.weights_in(loop):
+            most = max(_LOOP_BLOCKS)
+            even = [n for n in range(4, most + 5) if axis.part % n == 0]
+            sizes = set(even[-3:]) or sizes - {2}
+        return sorted(sizes)
+
     def _kept_whole(self, axes: Axes) -> Axes:
         """Weights that stay while rows pass by are one block, however it is cut."""
         made = self.schedule.axes.real(self.schedule.outputs[0])
@@ -167,18 +179,6 @@ def _normal(axes: Axes) -> Axes:
         name: axis if axis.cores > 1 else replace(axis, over=None, stride=1)
         for name, axis in axes.items()
     }
-
-    def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
-        """Blocks of a loop that carries values: each step rescales what is carried.
-
-        Where each step only adds to sums, even parts serve as well.
-        """
-        sizes = {min(axis.part, size) for size in _LOOP_BLOCKS}
-        if self.schedule.weights_in(loop):
-            most = max(_LOOP_BLOCKS)
-            even = [n for n in range(4, most + 5) if axis.part % n == 0]
-            sizes = set(even[-3:]) or sizes - {2}
-        return sorted(sizes)
 
 
 def _counts(extent: int, most: int) -> list[int]:
