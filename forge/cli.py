@@ -175,6 +175,15 @@ def compile_command(
             "names that differ: bfp8_b,mlp=bfp4_b.",
         ),
     ] = "bf16",
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            "--fidelity",
+            metavar="FIDELITY",
+            autocompletion=lambda: ["LoFi", "HiFi2", "HiFi3", "HiFi4"],
+            help="Phases of products with weights: LoFi, HiFi2, HiFi3 or HiFi4.",
+        ),
+    ] = "HiFi4",
     dump_ir: Annotated[
         Path | None,
         typer.Option(
@@ -227,6 +236,7 @@ def compile_command(
         batch=batch,
         forward=forward,
         weights_format=weights_format,
+        fidelity=fidelity,
         dump_ir=dump_ir,
         explain=explain,
         disabled=read_switches(optimize, enable, disable),

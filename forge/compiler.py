@@ -12,7 +12,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from backend.assemble import assemble_netlist
 from dialects.checks import require_sound
 from dialects.chip import load_chip
-from forge.arguments import require_weight_formats
+from forge.arguments import require_fidelity, require_weight_formats
 from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.console import Step
@@ -43,17 +43,20 @@ class CompileOptions:
     """What a compile can be told. `disabled` are the switches that are off
     (`passes.switches`).
 
-    `weights_format` is one format or several, as `WeightFormats.parse` reads them.
+    `weights_format` is one format or several, as `WeightFormats.parse` reads them;
+    `fidelity` is that of products with weights.
     """
 
     chip: str = "n150"
     weights_format: str = "bf16"
     disabled: tuple[str, ...] = ()
     dump_ir: Path | None = None
+    fidelity: str = "HiFi4"
 
     def __post_init__(self) -> None:
         load_chip(self.chip)
         require_weight_formats(self.weights_format)
+        require_fidelity(self.fidelity)
 
 
 def compile(  # noqa: A001 - the public name is forge.compile
@@ -62,6 +65,7 @@ def compile(  # noqa: A001 - the public name is forge.compile
     *,
     chip: str = "n150",
     weights_format: str = "bf16",
+    fidelity: str = "HiFi4",
     optimize: str = "all",
     enable: Sequence[str] = (),
     disable: Sequence[str] = (),
@@ -71,7 +75,8 @@ def compile(  # noqa: A001 - the public name is forge.compile
     """Compile a module for the shapes of its sample inputs.
 
     `weights_format` is `bf16`, `bfp8_b` or `bfp4_b`, with rules for names if some are
-    to differ: `bfp8_b,mlp=bfp4_b`. `optimize` is a set of `passes.switches`, `enable`
+    to differ: `bfp8_b,mlp=bfp4_b`; `fidelity` is that of products with them, `LoFi` to
+    `HiFi4`. `optimize` is a set of `passes.switches`, `enable`
     and `disable` name switches to turn on or off beside it; `dump_ir` is a folder for
     the module after each pass. Raises `ForgeError`: unsupported operations (all at
     once), what does not fit.
@@ -81,6 +86,7 @@ def compile(  # noqa: A001 - the public name is forge.compile
         weights_format,
         switched_off(optimize, enable=enable, disable=disable),
         None if dump_ir is None else Path(dump_ir),
+        fidelity,
     )
     title = name or type(module).__name__
     program = _export(module.eval(), tuple(sample_inputs))
@@ -156,6 +162,7 @@ def compile_imported(
         imported.module,
         chip=options.chip,
         weights_format=options.weights_format,
+        fidelity=options.fidelity,
         disabled=options.disabled,
         observe=observe,
     )

@@ -32,6 +32,7 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "insert-padding": _loader("insert_padding", "InsertPaddingPass"),
     "form-stages": _loader("form_stages", "FormStagesPass"),
     "choose-formats": _loader("choose_formats", "ChooseFormatsPass"),
+    "choose-fidelity": _loader("choose_fidelity", "ChooseFidelityPass"),
     "shard-weights": _loader("shard_weights", "ShardWeightsPass"),
     "choose-grid": _loader("choose_grid", "ChooseGridPass"),
     "insert-multicast": _loader("insert_multicast", "InsertMulticastPass"),

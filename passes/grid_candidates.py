@@ -23,6 +23,8 @@ _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines
 _LOOP_BLOCKS = (2, 4, 8, 16)  # tiles of a step of a loop that carries values
 
+_FEW_ADDED, _MOST_ADDED = (2, 3, 4, 8), 20  # tiles of a step that only adds to sums
+
 Axes = dict[str, Axis]
 
 
@@ -150,12 +152,10 @@ class GridCandidates:
 
         Where each step only adds to sums, even parts serve as well.
         """
-        sizes = {min(axis.part, size) for size in _LOOP_BLOCKS}
-        if self.schedule.weights_in(loop):
-            most = max(_LOOP_BLOCKS)
-            even = [n for n in range(4, most + 5) if axis.part % n == 0]
-            sizes = set(even[-3:]) or sizes - {2}
-        return sorted(sizes)
+        if not self.schedule.weights_in(loop):
+            return sorted({min(axis.part, size) for size in _LOOP_BLOCKS})
+        even = [n for n in range(4, _MOST_ADDED + 1) if axis.part % n == 0]
+        return sorted({min(axis.part, size) for size in (*_FEW_ADDED, *even)})
 
     def _kept_whole(self, axes: Axes) -> Axes:
         """Weights that stay while rows pass by are one block, however it is cut."""

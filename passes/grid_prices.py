@@ -59,6 +59,7 @@ _VECTOR_TILES = {  # those that take much longer or less, on a tile [2.10]
     "add_unary": 124,
     "mul_unary": 124,
 }
+_ADD_IN_L1_TILE = 128  # the packer adds an fp32 tile to L1 [2.9]
 _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
 _STREAM_L1_SHARE = 0.6  # up to which buffers of weights grow; tensors may have the rest
 _SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
@@ -345,7 +346,8 @@ class GridPrices:
             if isinstance(op, ttir.MatmulOp):
                 size = self.tile_bytes.get(op.b, DataFormat.BF16.tile_bytes)
                 unpack = 1.25 * size / _UNPACK_BYTES_PER_CYCLE
-                contraction += tiles * max(16 * self.phases + 1, unpack)
+                math = tiles * max(16 * self.phases + 1, unpack)
+                contraction += max(math, self._adding_price(index, results, axes))
             else:
                 contraction += tiles * _MATRIX_TILE
         finish = 0.0
@@ -355,6 +357,15 @@ class GridPrices:
         combine = next((c for c in self.schedule.combines if c.holds(index)), None)
         times = 1 if combine is None else axes[combine.loop.axis].cores - 1
         return times * (contraction + results * (finish + _MATRIX_TILE))
+
+
+    def _adding_price(self, index: int, results: int, axes: Axes) -> float:
+        """Cycles of the packer that adds to sums in L1, over all steps of a loop."""
+        loop = self.schedule.loop_of(index)
+        if loop is None or not self.schedule.weights_in(loop):
+            return 0.0
+        steps = ceil(axes[loop.axis].share / axes[loop.axis].block)
+        return results * steps * _ADD_IN_L1_TILE
 
 
 def _vector_tile(step: Unary | Vector) -> float:

@@ -32,6 +32,7 @@ PIPELINE: tuple[str, ...] = (
     "insert-padding",
     "form-stages",
     "choose-formats",
+    "choose-fidelity",
     "shard-weights",
     "choose-grid",
     "insert-multicast",
@@ -46,16 +47,22 @@ def run_pipeline(
     *,
     chip: str,
     weights_format: str,
+    fidelity: str = "HiFi4",
     disabled: tuple[str, ...] = (),
     observe: Observer | None = None,
 ) -> None:
     """Run all passes in order, in place. Raises `ForgeError` where one cannot go on.
 
-    `disabled` are the switches that are off (`passes.switches`). `observe` is called
+    `fidelity` is that of products with weights. `disabled` are the switches that are off (`passes.switches`). `observe` is called
     after each pass with its number, name and the module.
     """
     require_switches(disabled)
-    passes = _configured(chip, weights_format, disabled)
+    given = {
+        "choose-fidelity": {"weights": fidelity},
+        "shard-weights": {"chip": chip},
+        "choose-grid": {"chip": chip, "weights_format": weights_format},
+    }
+    passes = _configured(given, disabled)
     for number, step in enumerate(passes):
         try:
             step.apply(ctx, module)
@@ -87,13 +94,9 @@ def unplaceable_in(ctx: Context, module: ModuleOp) -> list[ForgeError]:
 
 
 def _configured(
-    chip: str, weights_format: str, disabled: tuple[str, ...]
+    given: dict[str, dict[str, str]], disabled: tuple[str, ...]
 ) -> Iterator[ModulePass]:
     left_out, off = controls_of(disabled)
-    given = {
-        "shard-weights": {"chip": chip},
-        "choose-grid": {"chip": chip, "weights_format": weights_format},
-    }
     for name in PIPELINE:
         if name not in left_out:
             yield PASSES[name]()(**given.get(name, {}), **off.get(name, {}))

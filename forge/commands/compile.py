@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forge.arguments import require_at_least, require_weight_formats
+from forge.arguments import require_at_least, require_fidelity, require_weight_formats
 from forge.artifact import require_writable
 from forge.console import show_json, show_table, step
 from forge.errors import UsageError
@@ -32,6 +32,7 @@ class CompileRequest:
     batch: int = 1
     forward: bool = False
     weights_format: str = "bf16"
+    fidelity: str = "HiFi4"
     dump_ir: Path | None = None
     explain: Path | None = None
     disabled: tuple[str, ...] = ()
@@ -96,6 +97,7 @@ def compile_to_folder(request: CompileRequest) -> CompiledModel:
         request.weights_format,
         request.disabled,
         request.dump_ir,
+        request.fidelity,
     )
     with step(f"compiling {request.model}") as progress:
         compiled, tokenizer = compile_causal_lm(
@@ -120,6 +122,7 @@ def compile_to_folder(request: CompileRequest) -> CompiledModel:
 def _check(request: CompileRequest) -> None:
     """Refuse at once what no model could make possible."""
     require_weight_formats(request.weights_format)
+    require_fidelity(request.fidelity)
     require_at_least(1, "--seq-len", value=request.tokens)
     require_at_least(1, "--batch", value=request.batch)
     if request.random_seed is not None and not request.with_weights:
