@@ -192,7 +192,7 @@ def test_prefill_and_steps_agree(case: Combination, decoder: Decoder) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", pairs(), ids=lambda c: c.name)
+@pytest.mark.parametrize("case", [*pairs()], ids=lambda c: c.name)
 def test_pairs_agree(case: Combination, decoder: Decoder) -> None:
     logits = decoder.logits_of_one_pass(case.off)
     assert decoder.noise_of(logits, PROMPT_ENDS) <= NOISE
