@@ -25,6 +25,7 @@ from dialects import tensix, ttir
 from dialects.expr import Const
 from dialects.formats import DataFormat
 from dialects.grid import ProgramOp, stored_format
+from dialects.grid_attributes import DRAM, Layout
 from dialects.recipe import Call, Recipe, parameters_of
 from dialects.syntax import (
     ExprAttr,
@@ -63,12 +64,13 @@ class _Buffer:
     role: str | None = None
     recipe: str | None = None
     last: int | None = None
+    layout: Layout = DRAM
 
     def op(self) -> tensix.BufferOp:
         """The operation that declares it."""
         properties: dict[str, Attribute] = {
             "sym_name": GlobalAttr(self.name),
-            "memory": WordAttr("dram"),
+            "memory": WordAttr(self.layout.memory),
             "data_format": WordAttr(self.data_format),
             "shape": ShapeAttr(self.shape),
         }
@@ -76,6 +78,10 @@ class _Buffer:
             properties["last"] = ExprAttr(Const(self.last))
         if self.row_major:
             properties["row_major"] = UnitAttr()
+        if self.layout.shards is not None:
+            properties["shards"] = ShapeAttr(self.layout.shards)
+        if self.layout.over is not None:
+            properties["shards_over"] = WordAttr(self.layout.over)
         if self.role is not None:
             properties["role"] = WordAttr(self.role)
         if self.recipe is not None:
@@ -161,6 +167,7 @@ class _Assembler:
             for value in program.inputs:
                 if last_read[value] == number:
                     self._release(value)
+        self.free.clear()  # of another entry nothing may live meanwhile
         self._add_host_steps(self.declared[first:])
         if not is_alone:
             properties = {"sym_name": GlobalAttr(function.sym_name.data)}
@@ -245,7 +252,7 @@ class _Assembler:
             self.caches[name] = buffer
         self.buffers[argument] = self.caches[name]
 
-    def _result(self, value: SSAValue, program: ProgramOp) -> None:
+    def _result(self, value: SSAValue, program: ProgramOp, layout: Layout) -> None:
         shape, data_format = _matrix(shape_of(value)), stored_format(value)
         if value in self.outputs:
             name = self._fresh(self.outputs[value])
@@ -255,7 +262,8 @@ class _Assembler:
         fitting = [
             buffer
             for buffer in self.free
-            if (buffer.shape, buffer.data_format) == (shape, data_format)
+            if (buffer.shape, buffer.data_format, buffer.layout)
+            == (shape, data_format, layout)
         ]
         if fitting:
             own = [buffer for buffer in fitting if buffer.name.startswith(wanted)]
@@ -263,7 +271,8 @@ class _Assembler:
             self.free.remove(chosen)
             self.buffers[value] = chosen
             return
-        self._declare(value, _Buffer(self._fresh(wanted), data_format, shape))
+        name = self._fresh(wanted)
+        self._declare(value, _Buffer(name, data_format, shape, layout=layout))
 
     def _release(self, value: SSAValue) -> None:
         buffer = self.buffers.get(value)
@@ -305,7 +314,7 @@ class _Assembler:
             bound.append(self._weight(value, wanted, number in placement.tables))
         for value, use in zip(program.outputs, program.makes.data, strict=True):
             if use.inplace is None:
-                self._result(value, program)
+                self._result(value, program, use.layout)
                 bound.append(self.buffers[value])
             else:
                 self.buffers[value] = self.buffers[program.inputs[use.inplace]]

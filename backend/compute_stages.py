@@ -106,7 +106,7 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
     assert inside is not None
     for value, result in zip(inside.operands, stage.results, strict=True):
         for name in _targets(low, index, result):
-            streamed = result in low.schedule.outputs
+            streamed = result in low.written
             if streamed:
                 body.reserve(name)
             body.add(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Attribute, SSAValue
@@ -29,6 +29,7 @@ from dialects.syntax import (
     PointAttr,
     WordAttr,
 )
+from passes.partitions import page_order
 from passes.schedule import Combine, Operand, masks_of
 
 PARTIAL = "p"
@@ -128,6 +129,9 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
     value, use = operand.value, low.uses[operand.value]
     parameter = low.parameters[value]
     entries = _operand_entries(low, operand)
+    if operand.lent:
+        _declare_lent(low, value, parameter, use, axes=operand.axes)
+        return
     index = _index_of(low, value)
     row: str | Expr = use.map[0] if index is None else f"cb_{index}"
     properties: dict[str, Attribute] = {
@@ -141,6 +145,22 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
     _declare(low, value, f"cb_{parameter}", entries, **properties)
     if use.along is not None:
         _declare_multicast(low, value, parameter, use.along)
+
+
+def _declare_lent(
+    low: Lowering, value: SSAValue, parameter: str, use: Use, *, axes: Sequence[str]
+) -> None:
+    """A buffer over the shard: the core's whole part, in the order it lies in."""
+    low.buffers[value] = tensix.CircularBufferOp.create(
+        properties={
+            "sym_name": LocalAttr(f"cb_{parameter}"),
+            "block": AxesAttr(
+                tuple(f"{axis}.part" for axis in page_order(use.map, axes))
+            ),
+            "shard": LocalAttr(parameter),
+            "shard_map": MapAttr(use.map),
+        }
+    )
 
 
 def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
@@ -223,6 +243,10 @@ def _declare_outputs(low: Lowering) -> None:
     made: tuple[Use, ...] = low.program.makes.data
     for value, use in zip(low.schedule.outputs, made, strict=True):
         parameter = low.parameters[value]
+        if use.lent:
+            axes = low.result_axes(value)
+            _declare_lent(low, value, parameter, use, axes=axes)
+            continue
         _declare(
             low,
             value,

@@ -149,6 +149,18 @@ class Lowering:
             return (own[-1], *own[:-1])
         return own
 
+    @property
+    def lent_outputs(self) -> list[str]:
+        """Names of the buffers over the shards of results."""
+        lent = self.schedule.lent_outputs
+        return [self.name(value) for value in self.schedule.outputs if value in lent]
+
+    @property
+    def written(self) -> list[SSAValue]:
+        """Results that are written block by block."""
+        lent = self.schedule.lent_outputs
+        return [value for value in self.schedule.outputs if value not in lent]
+
     def makes_output(self, stage: StageOp) -> bool:
         """Whether a stage yields a result of the program."""
         return any(value in self.schedule.outputs for value in stage.results)

@@ -48,6 +48,9 @@ def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
     name = low.name(value)
     body = Body()
     body.reserve(name)
+    if low.uses[value].lent:
+        body.push(name)
+        return body.ops
     cast = low.multicasts.get(value)
     read = Body()
     read.read(name, noc)

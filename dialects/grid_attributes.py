@@ -79,6 +79,28 @@ def _write_axis(axis: Axis) -> str:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where a tensor between programs lies, page by page or in shards.
+
+    `shards` are rows and columns of parts in L1; part (i, j) lies on core (x=j, y=i)
+    or, with `over` "xy", parts and cores are both counted row by row.
+    """
+
+    memory: str = "dram"
+    shards: tuple[int, int] | None = None
+    over: str | None = None
+
+    def __str__(self) -> str:
+        text = self.memory
+        if self.shards is not None:
+            text += f" shards {self.shards[0]}x{self.shards[1]}"
+        return text if self.over is None else f"{text} over {self.over}"
+
+
+DRAM = Layout()
+
+
+@dataclass(frozen=True)
 class Use:
     """How a program uses an operand, or makes a result.
 
@@ -89,7 +111,8 @@ class Use:
     whose elements are run-time scalars, with the greatest that there can be. Of a
     result, `row` says which row of each tile is written and to which row, counted from
     the tile of the map; `inplace` is the number of the operand whose buffer it is
-    written to.
+    written to; `layout` says where it lies. `lent` says that every core has its part
+    in its own shard, so that nothing is moved.
     """
 
     axes: tuple[str, ...]
@@ -100,6 +123,8 @@ class Use:
     scalars: tuple[str, int] | None = None
     row: tuple[Expr, Expr] | None = None
     inplace: int | None = None
+    layout: Layout = DRAM
+    lent: bool = False
 
     def __str__(self) -> str:
         text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
@@ -111,7 +136,9 @@ class Use:
             text += f" scalars {self.scalars[0]} {self.scalars[1]}"
         if self.row is not None:
             text += f" row {self.row[0]} to {self.row[1]}"
-        return text if self.inplace is None else f"{text} inplace {self.inplace}"
+        text += "" if self.inplace is None else f" inplace {self.inplace}"
+        text += "" if self.layout == DRAM else f" in {self.layout}"
+        return f"{text} lent" if self.lent else text
 
 
 @irdl_attr_definition
@@ -154,11 +181,34 @@ def _read_use(parser: AttrParser) -> Use:
         row = (first, parse_sum(parser))
     if parser.parse_optional_keyword("inplace") is not None:
         inplace = parser.parse_integer()
+    layout = DRAM
+    if parser.parse_optional_keyword("in") is not None:
+        layout = _read_layout(parser)
+    lent = parser.parse_optional_keyword("lent") is not None
     if len(map_) != 2:
         parser.raise_error("a map has a row and a column")
     return Use(
-        tuple(axes), (map_[0], map_[1]), along, index, cleaned, scalars, row, inplace
+        tuple(axes),
+        (map_[0], map_[1]),
+        along,
+        index,
+        cleaned,
+        scalars,
+        row,
+        inplace,
+        layout,
+        lent,
     )
+
+
+def _read_layout(parser: AttrParser) -> Layout:
+    memory, shards, over = parser.parse_identifier(), None, None
+    if parser.parse_optional_keyword("shards") is not None:
+        rows, columns = parser.parse_dimension_list()
+        shards = (rows, columns)
+        if parser.parse_optional_keyword("over") is not None:
+            over = parser.parse_identifier()
+    return Layout(memory, shards, over)
 
 
 @irdl_attr_definition

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import TYPE_CHECKING
 
 from xdsl.ir import Block, Operation
 
@@ -31,6 +32,9 @@ from dialects.tensix import (
     ScalarsOp,
     SemaphoreOp,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ class Tensor:
     row_major: bool = False
     first_bank: int = 0
     shards: tuple[int, int] | None = None
+    shards_over: str | None = None
 
     @property
     def tile_rows(self) -> int:
@@ -177,6 +182,14 @@ class Tensor:
         rows, columns = self.shards or (1, 1)
         return -(-self.tile_rows // rows), -(-self.tile_columns // columns)
 
+    def shard_owners(self, tiles: np.ndarray, grid: Core) -> np.ndarray:
+        """The cores, counted row by row, in whose shards tiles lie."""
+        assert self.shards is not None
+        height, width = self.shard_tiles
+        rows, columns = tiles // self.tile_columns, tiles % self.tile_columns
+        across = grid.x if self.shards_over is None else self.shards[1]
+        return rows // height * across + columns // width
+
     @property
     def num_bytes(self) -> int:
         """Bytes on the device."""
@@ -193,6 +206,7 @@ def tensor_of(buffer: BufferOp) -> Tensor:
         buffer.memory.data,
         buffer.row_major is not None,
         shards=None if buffer.shards is None else _pair(buffer.shards.data),
+        shards_over=None if buffer.shards_over is None else buffer.shards_over.data,
     )
 
 

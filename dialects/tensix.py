@@ -93,7 +93,8 @@ class BufferOp(IRDLOperation):
     The shape is in elements, the last two dimensions are tiled (or rows, where
     `row_major`). `shards 4x8` cuts the tiles into 4 rows and 8 columns of equal parts
     (the last may be smaller); part (i, j) lies in L1 of core (x=j, y=i), row by row.
-    `from` gives the recipe over parameters of the weights file.
+    With `over xy` parts and cores are both counted row by row. `from` gives the recipe
+    over parameters of the weights file.
     """
 
     name = "tensix.buffer"
@@ -104,12 +105,13 @@ class BufferOp(IRDLOperation):
     shape = prop_def(ShapeAttr)
     row_major = opt_prop_def(UnitAttr)
     shards = opt_prop_def(ShapeAttr)
+    shards_over = opt_prop_def(WordAttr)
     role = opt_prop_def(WordAttr)
     recipe = opt_prop_def(StringAttr)
     assembly_format = (
         "$sym_name (`last` $last^)? $memory $data_format $shape "
-        "(`row_major` $row_major^)? (`shards` $shards^)? (`role` $role^)? "
-        "(`from` $recipe^)? attr-dict"
+        "(`row_major` $row_major^)? (`shards` $shards^)? (`over` $shards_over^)? "
+        "(`role` $role^)? (`from` $recipe^)? attr-dict"
     )
 
     def verify_(self) -> None:
@@ -123,13 +125,7 @@ class BufferOp(IRDLOperation):
             )
         if DataFormat(self.data_format.data).is_block_float and self.row_major:
             raise VerifyException("a block float shares exponents and must be tiled")
-        if self.shards is not None:
-            if self.memory.data != "l1" or self.row_major is not None:
-                raise VerifyException("`shards` are parts of a tiled buffer in l1")
-            if len(self.shards.data) != 2 or min(self.shards.data) < 1:
-                raise VerifyException(
-                    f"shards {self.shards} are not rows x columns of parts"
-                )
+        self._verify_shards()
         if ("$" in self.sym_name.data) != (self.last is not None):
             raise VerifyException("`last` and a `$` in the name belong together")
         if self.recipe is not None:
@@ -137,6 +133,19 @@ class BufferOp(IRDLOperation):
                 parse_recipe(self.recipe.data)
             except RecipeError as error:
                 raise VerifyException(str(error)) from error
+
+    def _verify_shards(self) -> None:
+        if self.shards is not None:
+            if self.memory.data != "l1" or self.row_major is not None:
+                raise VerifyException("`shards` are parts of a tiled buffer in l1")
+            if len(self.shards.data) != 2 or min(self.shards.data) < 1:
+                raise VerifyException(
+                    f"shards {self.shards} are not rows x columns of parts"
+                )
+        if self.shards_over is not None:
+            _one_of("order of shards", self.shards_over.data, ("xy",))
+            if self.shards is None:
+                raise VerifyException("`over` says how `shards` are counted")
 
 
 @irdl_op_definition

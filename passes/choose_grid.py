@@ -24,13 +24,12 @@ from dialects import ttir
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
-from dialects.grid import AxisListAttr, ProgramOp, stored_format
+from dialects.grid import AxisListAttr, ProgramOp
 from dialects.program import Axis
-from dialects.recipe import parameters_of
 from dialects.ttir.base import shape_of
 from dialects.weight_formats import WeightFormats
-from passes.constants import is_constant, recipe_of
 from passes.dst_plan import Copy, Matrix, Unary, capacity
+from passes.l1_budget import operand_formats, tile_bytes_of, usable_bytes
 from passes.rewriting import describe_source
 from passes.schedule import Operand, Schedule
 from passes.structure_key import structure_key
@@ -51,7 +50,6 @@ _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines
 _LOOP_BLOCKS = (2, 4, 8, 16)  # tiles of a step of a loop that carries values
 _SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
-_L1_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -68,19 +66,11 @@ class ChooseGridPass(ModulePass):
         known: dict[Hashable, AxisListAttr] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
-                stored = [_format_of(value, formats) for value in program.inputs]
+                stored = operand_formats(program, formats)
                 key = (structure_key(program), *stored)
                 if key not in known:
                     known[key] = _Chooser(program, chip, stored).best()
                 program.properties["axes"] = known[key]
-
-
-def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
-    """How an operand is stored if it is a weight of a matmul, else as it is."""
-    own = stored_format(value)
-    if not is_constant(value) or own is not DataFormat.BF16:
-        return own
-    return formats.of(parameters_of(recipe_of(value)))
 
 
 class _Chooser:
@@ -91,14 +81,7 @@ class _Chooser:
         self.chip = chip
         self.schedule = Schedule(program)
         self.streamed = self.schedule.streamed
-        formats = [stored_format(value) for value in program.inputs]
-        formats += [stored_format(value) for value in program.outputs]
-        values = (*program.body.block.args, *self.schedule.outputs)
-        streamed = [*weights, *formats[len(weights) :]]
-        self.tile_bytes = {
-            value: (wanted if value in self.streamed else own).tile_bytes
-            for value, own, wanted in zip(values, formats, streamed, strict=True)
-        }
+        self.tile_bytes = tile_bytes_of(program, self.schedule, weights)
         self.arguments: list[SSAValue] = list(program.body.block.args)
         self.cores = np.arange(chip.num_cores)
         self._is_gathered = any(use.index for use in program.uses.data)
@@ -112,7 +95,7 @@ class _Chooser:
         order of their prices without, until that is more than the best price with.
         """
         bounds: list[tuple[float, int, dict[str, Axis]]] = []
-        limit, least = int(_L1_SHARE * self.chip.l1_usable_bytes), inf
+        limit, least = usable_bytes(self.chip), inf
         for candidate in self._candidates():
             for axes in self._with_blocks(candidate):
                 used = self.schedule.l1_bytes(axes, self.tile_bytes)

@@ -32,11 +32,13 @@ PIPELINE: tuple[str, ...] = (
     "choose-formats",
     "choose-grid",
     "insert-multicast",
+    "align-grids",
 )
 
 OPTIONAL = {
     "merge-projections": "linear layers that read the same tensor stay apart",
     "insert-multicast": "every core reads its own tiles from DRAM",
+    "align-grids": "tensors between programs go through DRAM",
     "choose-formats": "residual streams are rounded to the model's own format",
     "recognize-rotary": "rotary embedding stays as it was exported",
     "norm-fusion": "norms are programs of their own",
@@ -106,6 +108,7 @@ def _configured(
             "epilogue_fusion": "epilogue-fusion" not in disabled,
         },
         "choose-grid": {"chip": chip, "weights_format": weights_format},
+        "align-grids": {"chip": chip, "weights_format": weights_format},
     }
     for name in PIPELINE:
         if name not in disabled:

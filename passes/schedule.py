@@ -9,6 +9,7 @@ lowering emits it: both see the same plan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from math import prod
 
@@ -37,7 +38,8 @@ class Operand:
     """A program's operand in a circular buffer.
 
     `stage` is the one that streams it, `loop` the one whose steps bring it block by
-    block; an operand with neither is resident.
+    block; an operand with neither is resident. One that is `lent` lies in the core's
+    own shard from begin to end.
     """
 
     value: SSAValue
@@ -46,6 +48,7 @@ class Operand:
     depth: int
     stage: int | None
     loop: Loop | None = None
+    lent: bool = False
 
 
 @dataclass(frozen=True)
@@ -247,10 +250,20 @@ class Schedule:
             and is_constant(self.program.inputs[value.index])
         )
 
+    @cached_property
+    def lent_outputs(self) -> frozenset[SSAValue]:
+        """Results that are left in the core's own shard."""
+        made = zip(self.outputs, self.program.makes.data, strict=True)
+        return frozenset(value for value, use in made if use.lent)
+
     # -- operands ------------------------------------------------------------------
 
     def _operand(self, argument: BlockArgument) -> Operand:
         axes = self.axes.real(argument)
+        if self.program.uses.data[argument.index].lent:
+            return Operand(
+                argument, axes, resident=True, depth=0, stage=None, lent=True
+            )
         readers = [i for i, stage in enumerate(self.stages) if _reads(stage, argument)]
         depth = max(
             (place + 1 for place, axis in enumerate(self.outer) if axis in axes),
@@ -285,7 +298,7 @@ class Schedule:
     def l1_bytes(self, axes: dict[str, Axis], tile_bytes: dict[SSAValue, int]) -> int:
         """L1 that circular buffers of this program take, streamed ones double."""
         total = 0
-        for operand in self.operands:
+        for operand in (o for o in self.operands if not o.lent):
             depth = 1 if operand.resident else 2
             total += depth * tile_bytes[operand.value] * self.block_tiles(operand, axes)
         for local in self.locals:
@@ -300,6 +313,8 @@ class Schedule:
                 size = carried.data_format.tile_bytes * (slots if slots > 1 else 0)
                 total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for value in self.outputs:
+            if value in self.lent_outputs:
+                continue
             size = tile_bytes[value]
             total += 2 * size * prod(axes[a].block for a in self.axes.real(value))
         return total

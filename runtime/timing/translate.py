@@ -119,10 +119,7 @@ class Translation:
             banks = self.launch.facts.chip.num_dram_banks
             return (pages + tensor.first_bank) % banks + self.builder.bank_place(0)
         if tensor.shards is not None:
-            height, width = tensor.shard_tiles
-            rows, columns = np.divmod(pages, tensor.tile_columns)
-            grid = self.launch.facts.chip.grid
-            return self._owners[rows // height * grid.x + columns // width]
+            return self._owners[tensor.shard_owners(pages, self.launch.facts.chip.grid)]
         return self._owners[(pages + tensor.first_bank) % len(self._owners)]
 
     def count(self, tensor: Tensor, num_bytes: int, direction: str) -> None:

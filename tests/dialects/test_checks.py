@@ -158,6 +158,12 @@ FAULTS = {
         "@in0 is cut into more shards than there are cores",
         "buffer @in0",
     ),
+    "more shards row by row than cores": (
+        "vendor_one_core",
+        ("shards 1x1", "shards 5x13 over xy"),
+        "@in0 is cut into more shards than there are cores",
+        "buffer @in0",
+    ),
     "read into a buffer over a shard": (
         "vendor_one_core",
         ("cb_push_back %in0", "noc_async_read %in0\n          cb_push_back %in0"),

@@ -4,6 +4,7 @@ tensix.netlist @all version 1 chip "n150" {
   buffer @in dram fp32 2x3x64x576 role input
   buffer @table l1 int32 64x64 row_major
   buffer @s l1 bf16 64x64 shards 2x1 role output
+  buffer @r l1 bf16 64x320 shards 1x10 over xy
   buffer @layers.$.w last 29 dram bfp8_b 576x960 from "concat(0, layers.$.q, layers.$.k)"
   buffer @cache dram bf16 64x64 role cache
   program @p(in %x, out %y, inout %z) fidelity HiFi2 dst bf16 full_sync source "model.py:3 (+2)" {
