@@ -144,7 +144,7 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
         properties["depth"] = number(2)
     _declare(low, value, f"cb_{parameter}", entries, **properties)
     if use.along is not None:
-        _declare_multicast(low, value, parameter, use.along)
+        _declare_multicast(low, operand, parameter, use)
 
 
 def _declare_lent(
@@ -185,18 +185,24 @@ def _index_of(low: Lowering, value: SSAValue) -> str | None:
 
 
 def _declare_multicast(
-    low: Lowering, value: SSAValue, parameter: str, along: str
+    low: Lowering, operand: Operand, parameter: str, use: Use
 ) -> None:
-    low.multicasts[value] = tensix.MulticastOp.create(
-        properties={
-            "sym_name": LocalAttr(f"mc_{parameter}"),
-            "buffer": LocalAttr(f"cb_{parameter}"),
-            "along": WordAttr(along),
-            "master": PointAttr(_MASTERS[along]),
-            "noc": number(0),
-            "linked": UnitAttr(),
-        }
-    )
+    assert use.along is not None
+    properties: dict[str, Attribute] = {
+        "sym_name": LocalAttr(f"mc_{parameter}"),
+        "buffer": LocalAttr(f"cb_{parameter}"),
+        "along": WordAttr(use.along),
+        "master": PointAttr(_MASTERS[use.along]),
+        "noc": number(0),
+        "linked": UnitAttr(),
+    }
+    if use.turns > 1:
+        cut = low.piece_of(operand)
+        x, y = _MASTERS[use.along]
+        master = (x, cut.turn) if use.along == "y" else (cut.turn, y)
+        properties["master"] = PointAttr(master)
+        properties["pieces"] = AxesAttr(cut.entries)
+    low.multicasts[operand.value] = tensix.MulticastOp.create(properties=properties)
 
 
 def _declare_helpers(low: Lowering, index: int) -> None:

@@ -106,13 +106,13 @@ class Use:
 
     `axes` has an axis for each dimension of the tensor as the region sees it; `map`
     gives row and column of a tile in the buffer behind it. `along` says which way its
-    master multicasts it, `index` that it holds row numbers for a gather, `cleaned`
-    that its padding is filled with zeros after it was read. `scalars` names an operand
-    whose elements are run-time scalars, with the greatest that there can be. Of a
-    result, `row` says which row of each tile is written and to which row, counted from
-    the tile of the map; `inplace` is the number of the operand whose buffer it is
-    written to; `layout` says where it lies. `lent` says that every core has its part
-    in its own shard, so that nothing is moved.
+    master multicasts it, in `turns` pieces, each from another core. `index` says that
+    it holds row numbers for a gather, `cleaned` that its padding is filled with zeros
+    after it was read. `scalars` names an operand whose elements are run-time scalars,
+    with the greatest that there can be. Of a result, `row` says which row of each tile
+    is written and to which row, counted from the tile of the map; `inplace` is the
+    number of the operand whose buffer it is written to; `layout` says where it lies.
+    `lent` says that every core has its part in its own shard, so that nothing is moved.
     """
 
     axes: tuple[str, ...]
@@ -125,11 +125,13 @@ class Use:
     inplace: int | None = None
     layout: Layout = DRAM
     lent: bool = False
+    turns: int = 1
 
     def __str__(self) -> str:
         text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
         if self.along is not None:
             text += f" along {self.along}"
+            text += f" turns {self.turns}" if self.turns > 1 else ""
         text += " index" if self.index else ""
         text += " cleaned" if self.cleaned else ""
         if self.scalars is not None:
@@ -167,9 +169,11 @@ def _read_use(parser: AttrParser) -> Use:
     map_ = parser.parse_comma_separated_list(
         parser.Delimiter.SQUARE, lambda: parse_expr(parser)
     )
-    along = None
+    along, turns = None, 1
     if parser.parse_optional_keyword("along") is not None:
         along = parser.parse_identifier()
+        if parser.parse_optional_keyword("turns") is not None:
+            turns = parser.parse_integer()
     index = parser.parse_optional_keyword("index") is not None
     cleaned = parser.parse_optional_keyword("cleaned") is not None
     scalars = row = inplace = None
@@ -198,6 +202,7 @@ def _read_use(parser: AttrParser) -> Use:
         inplace,
         layout,
         lent,
+        turns,
     )
 
 

@@ -258,6 +258,7 @@ class Multicast:
     master: tuple[Expr, Expr]
     noc: int
     linked: bool
+    pieces: tuple[str, ...] | None
     op: MulticastOp
 
 
@@ -369,6 +370,12 @@ class ProgramFacts:
         if size.isdigit():
             return int(size)
         return axis.part if size == "part" else axis.block
+
+    def sent_pages(self, cast: Multicast) -> int:
+        """Pages of a send, at most."""
+        if cast.pieces is None:
+            return self.circular_buffers[cast.buffer].block_pages
+        return prod(self._bound(entry, cast.op) for entry in cast.pieces)
 
     def scalar_ends(self) -> tuple[Environment, ...]:
         """Run-time scalars at the lower and the upper ends of their ranges.
@@ -499,5 +506,6 @@ def _read_multicast(op: MulticastOp) -> Multicast:
         op.master.data,
         op.noc.value,
         op.linked is not None,
+        None if op.pieces is None else op.pieces.data,
         op,
     )

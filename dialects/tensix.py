@@ -327,20 +327,23 @@ class MulticastOp(IRDLOperation):
     """A multicast: `of %a along x from (0, y)`, one master to a line or rectangle.
 
     `along x` reaches the row of the master, `along y` its column, `along xy` all
-    cores of the program. Semaphores `%name.ready` (count of receivers that have
-    room) and `%name.valid` (flag that data have landed) belong to it.
+    cores of the program. A send is a block, or with `pieces [m.1, k]` the pages of the
+    current ranges, up to so many, which lie together. Semaphores `%name.ready` (count
+    of receivers that have room) and `%name.valid` (flag that data have landed) belong
+    to it.
     """
 
     name = "tensix.multicast"
     sym_name = prop_def(LocalAttr)
     buffer = prop_def(LocalAttr)
+    pieces = opt_prop_def(AxesAttr)
     along = prop_def(WordAttr)
     master = prop_def(PointAttr)
     noc = prop_def(ExprAttr)
     linked = opt_prop_def(UnitAttr)
     assembly_format = (
-        "$sym_name `of` $buffer `along` $along `from` $master `noc` $noc "
-        "(`linked` $linked^)? attr-dict"
+        "$sym_name `of` $buffer (`pieces` $pieces^)? `along` $along `from` $master "
+        "`noc` $noc (`linked` $linked^)? attr-dict"
     )
 
     def verify_(self) -> None:

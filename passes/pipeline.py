@@ -108,6 +108,7 @@ def _configured(
             "epilogue_fusion": "epilogue-fusion" not in disabled,
         },
         "choose-grid": {"chip": chip, "weights_format": weights_format},
+        "insert-multicast": {"chip": chip},
         "align-grids": {"chip": chip, "weights_format": weights_format},
     }
     for name in PIPELINE:

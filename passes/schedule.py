@@ -291,6 +291,17 @@ class Schedule:
         own = [a for a in self.axes.real(_result(stage)) if a not in self.outer]
         return set(own) <= set(axes)
 
+    def cut_axis(self, operand: Operand, axes: dict[str, Axis]) -> Axis | None:
+        """The axis along which the block of a resident operand is cut into pieces
+        that lie together."""
+        for place, name in enumerate(operand.axes):
+            if self._resident(axes[name]) == 1:
+                continue
+            behind = [axes[other] for other in operand.axes[place + 1 :]]
+            whole = all(axis.extent % axis.part == 0 for axis in behind)
+            return axes[name] if whole and name not in self.stepped else None
+        return None
+
     def weights_of(self, index: int) -> list[SSAValue]:
         """Operands that a stage's contraction streams as its right side."""
         return self._weights[index]

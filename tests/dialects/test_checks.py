@@ -304,6 +304,12 @@ FAULTS = {
         "%z is not a circular buffer",
         "cb_wait_front %z",
     ),
+    "piece over an unknown axis": (
+        "pieces_in_turn",
+        ("pieces [k.2", "pieces [j.2"),
+        "'j.2' is not an axis",
+        "multicast %row",
+    ),
     "unknown multicast": (
         "matmul_grid",
         ("send %row", "send %rows"),

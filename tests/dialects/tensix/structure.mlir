@@ -20,6 +20,7 @@ tensix.netlist @all version 1 chip "n150" {
     cb %d [m, n] format bf16 of %y[m - (n - 1), n floordiv 2 mod 3]
     semaphore %s initial 0
     multicast %row of %a along x from (0, y) noc 0 linked
+    multicast %cut of %a pieces [m, k.2] along y from (x, k.start floordiv 2) noc 0
     multicast %all of %b along xy from (k.start, min(y, 1)) noc 1
     kernel reader on riscv1 noc 0 {
       for m {
