@@ -82,7 +82,11 @@ def _compute_stage(low: Lowering, body: Body, index: int) -> None:
     made = [low.name(value) for value in stage.results if value in kept]
     region = low.schedule.around(index)
     carried = [] if region is None else region.carried
-    handed_on = [low.name(c.argument) for c in carried if c.yielded in stage.results]
+    handed_on = [
+        low.name(c.argument)
+        for c in carried
+        if c.yielded in stage.results and not c.added
+    ]
     for name in (*made, *handed_on):
         body.reserve(name)
     body.extend(compute_stage(low, index))
@@ -98,7 +102,7 @@ def _compute_loop(low: Lowering, body: Body, loop: Loop) -> None:
     for carried in loop.carried:
         _begin(low, body, carried)
     step = Body()
-    old = [low.name(carried.argument) for carried in loop.carried]
+    old = [low.name(c.argument) for c in loop.carried if not c.added]
     loaded = [low.name(o.value) for o in low.schedule.operands if o.loop is loop]
     for name in (*old, *loaded):
         step.wait(name)
@@ -113,6 +117,8 @@ def _compute_loop(low: Lowering, body: Body, loop: Loop) -> None:
         step.pop(name)
     body.extend(steps_of(low, loop, step.ops))
     for carried in loop.carried:
+        if carried.added:
+            body.push(low.name(carried.result))
         body.wait(low.name(carried.result))
     if low.schedule.combine_of(loop) is None:
         _drop_unread(low, body, loop)
@@ -223,7 +229,8 @@ def _begin(low: Lowering, body: Body, carried: Carried) -> None:
     )
     body.reserve(name)
     body.extend(_pack_all(low, carried, fill, name))
-    body.push(name)
+    if not carried.added:
+        body.push(name)
 
 
 def _free(

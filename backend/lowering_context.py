@@ -101,7 +101,13 @@ class Lowering:
     @property
     def streams_weights(self) -> bool:
         """Whether the reader is busy with weights; the writer loads residents then."""
-        return self.first_weights is not None
+        looped = any(self.schedule.weights_in(loop) for loop in self.schedule.loops)
+        return looped or self.first_weights is not None
+
+    @property
+    def multicast_noc(self) -> int:
+        """The NoC for what cores share: the one on which no weights arrive."""
+        return 1 if self.streams_weights else 0
 
     @property
     def first_weights(self) -> int | None:

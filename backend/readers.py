@@ -25,17 +25,30 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
     if depth == len(low.outer):
         for item in low.schedule.items:
             if isinstance(item, Loop):
-                body.extend(steps_of(low, item, _load_step(low, item)))
+                body.extend(steps_of(low, item, load_step(low, item)))
             elif isinstance(item, int) and item >= (low.first_weights or 0):
                 ops = stream(low, item, low.schedule.stages[item], noc=None)
                 body.extend(on_first(low, item, ops))
     return body.ops
 
 
-def _load_step(low: Lowering, loop: Loop) -> list[Operation]:
-    """What one step of a loop reads."""
-    values = [o.value for o in low.schedule.operands if o.loop is loop]
-    return [op for value in values for op in _load(low, value, None)]
+def load_step(
+    low: Lowering, loop: Loop, *, noc: int | None = None, beside_weights: bool = False
+) -> list[Operation]:
+    """What one step of a loop reads: weights, or all that comes `beside_weights`.
+
+    Where a loop brings no weights, the reader reads everything.
+    """
+    weights = low.schedule.weights_in(loop)
+    values = [
+        operand.value
+        for operand in low.schedule.operands
+        if operand.loop is loop and (operand.value in weights) != beside_weights
+    ]
+    if not weights:
+        values = [o.value for o in low.schedule.operands if o.loop is loop]
+        values = [] if beside_weights else values
+    return [op for value in values for op in _load(low, value, noc)]
 
 
 def load_residents(low: Lowering, depth: int, *, noc: int | None) -> list[Operation]:

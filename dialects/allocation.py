@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from dialects.bindings import Bindings
 from dialects.chip import Chip
@@ -91,7 +92,11 @@ def bytes_per_unit(tensor: Tensor, chip: Chip) -> int:
     """Bytes in the fullest bank (DRAM) or core (L1), aligned."""
     if tensor.shards is not None:
         rows, columns = tensor.shard_tiles
-        return chip.aligned(rows * columns * page_bytes(tensor))
+        shard_bytes = chip.aligned(rows * columns * page_bytes(tensor))
+        in_dram = tensor.memory == "dram"
+        return shard_bytes * (
+            -(-prod(tensor.shards) // chip.num_dram_banks) if in_dram else 1
+        )
     units = chip.num_dram_banks if tensor.memory == "dram" else chip.num_cores
     page = chip.aligned(page_bytes(tensor))
     num_pages = tensor.num_tiles

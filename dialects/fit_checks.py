@@ -84,11 +84,11 @@ def _sharing(
 def _layout(
     run: RunOp, buffer: CircularBuffer, bound: str, tensor: Tensor
 ) -> Iterator[ForgeError]:
-    if buffer.over and tensor.shards is None:
+    if buffer.over and (tensor.shards is None or tensor.memory == "dram"):
         yield fault(
             buffer.op,
-            f"%{buffer.name} lies over @{bound}, which is not cut into shards",
-            advice=f"write `shards` at @{bound}, or `of` instead of `over`",
+            f"%{buffer.name} lies over @{bound}, which is not cut into shards in L1",
+            advice=f"write `l1` and `shards` at @{bound}, or `of` instead of `over`",
         )
     if buffer.rows == tensor.row_major or tensor.data_format.is_integer:
         return
@@ -247,6 +247,8 @@ def _alignment(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
 def _shards(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
     for op in bindings.buffer_ops:
         tensor = tensor_of(op)
+        if tensor.memory == "dram":
+            continue
         rows, columns = tensor.shards or (1, 1)
         fits = rows <= chip.grid.y and columns <= chip.grid.x
         limit = f"{chip.grid.y}x{chip.grid.x} on {chip.name}"

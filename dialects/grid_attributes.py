@@ -108,11 +108,13 @@ class Use:
     gives row and column of a tile in the buffer behind it. `along` says which way its
     master multicasts it, in `turns` pieces, each from another core. `index` says that
     it holds row numbers for a gather, `cleaned` that its padding is filled with zeros
-    after it was read. `scalars` names an operand whose elements are run-time scalars,
-    with the greatest that there can be. Of a result, `row` says which row of each tile
-    is written and to which row, counted from the tile of the map; `inplace` is the
-    number of the operand whose buffer it is written to; `layout` says where it lies.
-    `lent` says that every core has its part in its own shard, so that nothing is moved.
+    after it was read, `sharded` that each column of tiles lies whole in one DRAM bank,
+    `depth` how many blocks its circular buffer holds where that was decided. `scalars`
+    names an operand whose elements are run-time scalars, with the greatest that there
+    can be. Of a result, `row` says which row of each tile is written and to which row,
+    counted from the tile of the map; `inplace` is the number of the operand whose
+    buffer it is written to; `layout` says where it lies. `lent` says that every core
+    has its part in its own shard, so that nothing is moved.
     """
 
     axes: tuple[str, ...]
@@ -123,6 +125,8 @@ class Use:
     scalars: tuple[str, int] | None = None
     row: tuple[Expr, Expr] | None = None
     inplace: int | None = None
+    sharded: bool = False
+    depth: int | None = None
     layout: Layout = DRAM
     lent: bool = False
     turns: int = 1
@@ -134,6 +138,8 @@ class Use:
             text += f" turns {self.turns}" if self.turns > 1 else ""
         text += " index" if self.index else ""
         text += " cleaned" if self.cleaned else ""
+        text += " sharded" if self.sharded else ""
+        text += f" depth {self.depth}" if self.depth is not None else ""
         if self.scalars is not None:
             text += f" scalars {self.scalars[0]} {self.scalars[1]}"
         if self.row is not None:
@@ -176,7 +182,10 @@ def _read_use(parser: AttrParser) -> Use:
             turns = parser.parse_integer()
     index = parser.parse_optional_keyword("index") is not None
     cleaned = parser.parse_optional_keyword("cleaned") is not None
-    scalars = row = inplace = None
+    sharded = parser.parse_optional_keyword("sharded") is not None
+    depth = scalars = row = inplace = None
+    if parser.parse_optional_keyword("depth") is not None:
+        depth = parser.parse_integer()
     if parser.parse_optional_keyword("scalars") is not None:
         scalars = (parser.parse_identifier(), parser.parse_integer())
     if parser.parse_optional_keyword("row") is not None:
@@ -200,6 +209,8 @@ def _read_use(parser: AttrParser) -> Use:
         scalars,
         row,
         inplace,
+        sharded,
+        depth,
         layout,
         lent,
         turns,

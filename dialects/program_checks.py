@@ -145,7 +145,12 @@ def _parameters(names: Names) -> Iterator[ForgeError]:
 
 def _grid(names: Names, chip: Chip) -> Iterator[ForgeError]:
     """Axes may be spread over the columns, rows or cores that the chip has."""
-    limits = {"x": chip.grid.x, "y": chip.grid.y, "xy": chip.num_cores}
+    limits = {
+        "x": chip.grid.x,
+        "y": chip.grid.y,
+        "xy": chip.num_cores,
+        "banks": len(chip.bank_cores),
+    }
     for op in names.axes.values():
         assert isinstance(op, AxisOp)
         if op.over is None or op.cores is None:

@@ -45,7 +45,8 @@ from dialects.tensix_params import ParametersAttr
 
 MEMORIES = ("dram", "l1")
 LAYOUTS = ("tiled", "row_major")
-SPREADS = ("x", "y", "xy")
+LINES = ("x", "y", "xy")
+SPREADS = (*LINES, "banks")
 DST_MODES = ("fp32", "bf16")
 PROCESSORS = {"reader": "riscv1", "writer": "riscv0", "compute": "trisc"}
 
@@ -92,9 +93,10 @@ class BufferOp(IRDLOperation):
 
     The shape is in elements, the last two dimensions are tiled (or rows, where
     `row_major`). `shards 4x8` cuts the tiles into 4 rows and 8 columns of equal parts
-    (the last may be smaller); part (i, j) lies in L1 of core (x=j, y=i), row by row.
-    With `over xy` parts and cores are both counted row by row. `from` gives the recipe
-    over parameters of the weights file.
+    (the last may be smaller), each stored row by row; part (i, j) lies in L1 of core
+    (x=j, y=i) or, `over xy`, of the core that has its number, both counted row by row;
+    in DRAM it lies whole in bank `number mod banks`. `from` gives the recipe over
+    parameters of the weights file.
     """
 
     name = "tensix.buffer"
@@ -136,16 +138,16 @@ class BufferOp(IRDLOperation):
 
     def _verify_shards(self) -> None:
         if self.shards is not None:
-            if self.memory.data != "l1" or self.row_major is not None:
-                raise VerifyException("`shards` are parts of a tiled buffer in l1")
+            if self.row_major is not None:
+                raise VerifyException("`shards` are parts of a tiled buffer")
             if len(self.shards.data) != 2 or min(self.shards.data) < 1:
                 raise VerifyException(
                     f"shards {self.shards} are not rows x columns of parts"
                 )
         if self.shards_over is not None:
             _one_of("order of shards", self.shards_over.data, ("xy",))
-            if self.shards is None:
-                raise VerifyException("`over` says how `shards` are counted")
+            if self.shards is None or self.memory.data != "l1":
+                raise VerifyException("`over` says how `shards` in l1 are counted")
 
 
 @irdl_op_definition
@@ -212,8 +214,9 @@ class AxisOp(IRDLOperation):
 
     `over x 8` gives each of 8 columns an equal run of `part` tiles, a multiple of
     `unit`; `over xy 18 stride 2` counts cores row by row and takes digit
-    `(core floordiv 2) mod 18`. `block` is what one step of `for` covers. `dealt`
-    gives each core one block after another in turn, instead of a run of its own.
+    `(core floordiv 2) mod 18`; `over banks 24` counts the cores beside the DRAM banks,
+    one of each bank first. `block` is what one step of `for` covers. `dealt` gives each
+    core one block after another in turn, instead of a run of its own.
     """
 
     name = "tensix.axis"
@@ -347,7 +350,7 @@ class MulticastOp(IRDLOperation):
     )
 
     def verify_(self) -> None:
-        _one_of("direction", self.along.data, SPREADS)
+        _one_of("direction", self.along.data, LINES)
         if self.noc.value not in (0, 1):
             raise VerifyException(f"noc {self.noc} does not exist; there are 0 and 1")
 

@@ -24,7 +24,12 @@ from dialects.grid import DecodeAttentionOp, PickRowsOp
 from dialects.ttir.base import element_of, shape_of
 from passes.constants import is_constant
 from passes.padding_facts import is_always_finite, is_partial
-from passes.patterns import elementwise_partner, is_elementwise, single_user
+from passes.patterns import (
+    elementwise_partner,
+    is_elementwise,
+    meeting_of,
+    single_user,
+)
 from passes.program_builder import ProgramBuilder
 from passes.views import is_view
 
@@ -51,8 +56,12 @@ class FormProgramsPass(ModulePass):
 
     name = "form-programs"
 
-    norm_fusion: bool = True
+    rms_norm_fusion: bool = True
+    gate_up_fusion: bool = True
+    swiglu_fusion: bool = True
+    residual_fusion: bool = True
     epilogue_fusion: bool = True
+    elementwise_fusion: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.walk():
@@ -106,14 +115,14 @@ class _Former:
         group: list[Operation] = []
         self._take(group, root)
         if isinstance(root, ttir.LinearOp):
-            partner = elementwise_partner(root)
+            partner = elementwise_partner(root) if self.options.gate_up_fusion else None
             if partner is not None and partner not in self.taken:
                 self._take(group, partner)
             norm = root.a.owner
-            if self.options.norm_fusion and self._feeds_only(norm, group):
+            if self.options.rms_norm_fusion and self._feeds_only(norm, group):
                 assert isinstance(norm, Operation)
                 self._take(group, norm)
-        if self.options.epilogue_fusion and not isinstance(root, ttir.EmbeddingOp):
+        if not isinstance(root, ttir.EmbeddingOp):
             self._grow_forward(group, root)
         return group
 
@@ -149,10 +158,25 @@ class _Former:
     ) -> bool:
         if not is_elementwise(user) or user in self.taken:
             return False
+        if not self._may_follow(user, group, root):
+            return False
         return shape_of(user.results[0]) == shape and all(
             operand.owner in group or self._before(operand, root)
             for operand in user.operands
         )
+
+    def _may_follow(
+        self, user: Operation, group: list[Operation], root: Operation
+    ) -> bool:
+        """Whether what owns the joining of an operation to a contraction is on."""
+        if isinstance(root, ttir.LinearOp) and user in meeting_of(root):
+            return self.options.swiglu_fusion
+        if isinstance(user, ttir.AddOp) and any(
+            operand.owner not in group and _is_stream(operand, user)
+            for operand in user.operands
+        ):
+            return self.options.residual_fusion
+        return self.options.epilogue_fusion
 
     def _before(self, value: SSAValue, root: Operation) -> bool:
         owner = value.owner
@@ -161,6 +185,8 @@ class _Former:
     def _grow_back(self, root: Operation) -> list[Operation]:
         group: list[Operation] = []
         self._take(group, root)
+        if not self.options.elementwise_fusion:
+            return group
         shape = shape_of(root.results[0])
         # A sum over columns must find numbers in the padding.
         careful = not is_elementwise(root) and is_partial(root.results[0], -1)
@@ -182,6 +208,11 @@ class _Former:
                     self._take(group, owner)
                     queue.append(owner)
         return group
+
+
+def _is_stream(value: SSAValue, user: Operation) -> bool:
+    """Whether a value is data of the user's shape, not a bias or another constant."""
+    return not is_constant(value) and shape_of(value) == shape_of(user.results[0])
 
 
 def _copy_returned(block: Block) -> set[Operation]:

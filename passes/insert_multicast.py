@@ -17,7 +17,7 @@ from xdsl.passes import ModulePass
 from dialects.chip import load_chip
 from dialects.grid import NO_AXIS, ProgramOp, UsesAttr, stored_format
 from dialects.program import Axis
-from passes.choose_grid import shared_line
+from passes.grid_prices import shared_line
 from passes.schedule import Schedule
 from passes.structure_key import structure_key
 
@@ -44,11 +44,11 @@ class InsertMulticastPass(ModulePass):
             if isinstance(program, ProgramOp):
                 key = structure_key(program)
                 if key not in known:
-                    known[key] = _with_masters(program, columns)
+                    known[key] = multicast_uses(program, columns)
                 program.properties["uses"] = known[key]
 
 
-def _with_masters(program: ProgramOp, columns: int) -> UsesAttr:
+def multicast_uses(program: ProgramOp, columns: int) -> UsesAttr:
     """The uses of a program's operands, with the line that each is sent along.
 
     `columns` are those of the chip's grid.
@@ -59,13 +59,10 @@ def _with_masters(program: ProgramOp, columns: int) -> UsesAttr:
     operands = {operand.value: operand for operand in schedule.operands}
     for use, argument in zip(program.uses.data, program.body.block.args, strict=True):
         operand = operands.get(argument)
-        if operand is None or operand.loop is not None:
+        if operand is None or not (operand.loop is None or operand.loop.is_whole):
             uses.append(use)
             continue
-        tiles = 1
-        for name in operand.axes:
-            looped = name in schedule.outer or not operand.resident
-            tiles *= axes[name].block if looped else axes[name].part
+        tiles = schedule.block_tiles(operand, axes)
         own = tuple(a for a in use.axes if a != NO_AXIS)
         along = shared_line(program, own)
         pays = tiles >= MIN_TILES and not use.index and not _gathered(program, use.axes)
@@ -93,11 +90,16 @@ def _turns(part: int, most: int, num_bytes: int) -> int:
 
 
 def _masters(axes: Mapping[str, Axis], along: str, columns: int) -> int:
-    """Cores of a line that may send in turn; of the first row, where all receive."""
-    spans = {"x": 1, "y": 1, "xy": 1}
+    """Cores of a line that may send in turn; of the first row, where all receive.
+
+    Cores beside the banks are no such row: the first sends.
+    """
+    spans = {"x": 1, "y": 1, "xy": 1, "banks": 1}
     for axis in axes.values():
         if axis.over is not None:
             spans[axis.over] = max(spans[axis.over], axis.cores * axis.stride)
+    if spans["banks"] > 1:
+        return 1
     if along == "xy":
         return max(spans["x"], min(spans["xy"], columns))
     return spans[along]

@@ -21,7 +21,7 @@ from dialects.grid_attributes import Layout, Use
 from dialects.program import Axis
 from dialects.weight_formats import WeightFormats
 from passes.l1_budget import operand_formats, tile_bytes_of
-from passes.schedule import Schedule
+from passes.schedule import MIN_DEPTH, Schedule
 
 Map = tuple[Expr, Expr]
 
@@ -191,8 +191,15 @@ class Demands:
         self.axes = program.axes.by_name()
         self.schedule = Schedule(program)
         sizes = tile_bytes_of(program, self.schedule, operand_formats(program, weights))
-        self.circular_bytes = self.schedule.l1_bytes(self.axes, sizes)
         self._operands = {o.value: o for o in self.schedule.operands}
+        self.circular_bytes = self.schedule.l1_bytes(self.axes, sizes)
+        for argument, use in zip(
+            program.body.block.args, program.uses.data, strict=True
+        ):
+            if use.depth is not None:
+                operand = self._operands[argument]
+                block = self.schedule.block_tiles(operand, self.axes) * sizes[argument]
+                self.circular_bytes += (use.depth - MIN_DEPTH) * block
         self._gathers = any(use.index for use in program.uses.data)
         self._found: dict[Access, Demand] = {}
 

@@ -14,6 +14,7 @@ from xdsl.utils.exceptions import PassFailedException, VerifyException
 from dialects.errors import ForgeError
 from passes import PASSES
 from passes.coverage import unsupported_in
+from passes.switches import controls_of, require_switches
 from passes.ttir_pipeline import TTIR_PIPELINE
 
 PIPELINE: tuple[str, ...] = (
@@ -27,24 +28,15 @@ PIPELINE: tuple[str, ...] = (
     "merge-projections",
     # Where: programs, their loops, their cores, who multicasts.
     "form-programs",
+    "sink-row-scale",
     "insert-padding",
     "form-stages",
     "choose-formats",
+    "shard-weights",
     "choose-grid",
     "insert-multicast",
     "align-grids",
 )
-
-OPTIONAL = {
-    "merge-projections": "linear layers that read the same tensor stay apart",
-    "insert-multicast": "every core reads its own tiles from DRAM",
-    "align-grids": "tensors between programs go through DRAM",
-    "choose-formats": "residual streams are rounded to the model's own format",
-    "recognize-rotary": "rotary embedding stays as it was exported",
-    "norm-fusion": "norms are programs of their own",
-    "epilogue-fusion": "what follows a contraction is a program of its own",
-}
-"""What may be left out, and what that means; the last two are in form-programs."""
 
 Observer = Callable[[int, str, ModuleOp], None]
 
@@ -60,14 +52,10 @@ def run_pipeline(
 ) -> None:
     """Run all passes in order, in place. Raises `ForgeError` where one cannot go on.
 
-    `observe` is called after each pass with its number, name and the module.
+    `disabled` are the switches that are off (`passes.switches`). `observe` is called
+    after each pass with its number, name and the module.
     """
-    for name in disabled:
-        if name not in OPTIONAL:
-            raise ForgeError(
-                f"pass '{name}' cannot be left out",
-                advice=f"these can: {', '.join(OPTIONAL)}",
-            )
+    require_switches(disabled)
     passes = _configured(chip, weights_format, disabled)
     for number, step in enumerate(passes):
         try:
@@ -87,8 +75,8 @@ def require_valid(module: ModuleOp) -> None:
         raise ForgeError(
             "a pass made an operation that is not valid; this is a fault of forge",
             value=str(error),
-            advice="please report it with the files of --dump-ir; leaving a pass out "
-            "with --disable-pass may avoid it",
+            advice="please report it with the files of --dump-ir; leaving something "
+            "out with --disable may avoid it",
         ) from None
 
 
@@ -102,18 +90,16 @@ def unplaceable_in(ctx: Context, module: ModuleOp) -> list[ForgeError]:
 def _configured(
     chip: str, weights_format: str, disabled: tuple[str, ...]
 ) -> Iterator[ModulePass]:
-    options = {
-        "form-programs": {
-            "norm_fusion": "norm-fusion" not in disabled,
-            "epilogue_fusion": "epilogue-fusion" not in disabled,
-        },
+    left_out, off = controls_of(disabled)
+    given = {
+        "shard-weights": {"chip": chip},
         "choose-grid": {"chip": chip, "weights_format": weights_format},
         "insert-multicast": {"chip": chip},
         "align-grids": {"chip": chip, "weights_format": weights_format},
     }
     for name in PIPELINE:
-        if name not in disabled:
-            yield PASSES[name]()(**options.get(name, {}))
+        if name not in left_out:
+            yield PASSES[name]()(**given.get(name, {}), **off.get(name, {}))
 
 
 def dump_to(folder: Path) -> Observer:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from math import prod
+from math import ceil, prod
 
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
@@ -30,7 +30,10 @@ from dialects.grid import (
 from dialects.program import Axis
 from passes.axis_classes import ValueAxes
 from passes.constants import is_constant
-from passes.dst_plan import DstPlan, plan_stage
+from passes.dst_plan import DstPlan, added_in_l1, plan_stage
+
+MIN_DEPTH = 2
+"""Blocks of a streamed operand: one is computed with while the next one comes."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ class Carried:
     axes: tuple[str, ...]
     data_format: DataFormat
     init: float
+    added: bool = False
+    """Whether each step adds to it in place, in L1."""
+
+    @property
+    def depth(self) -> int:
+        """Blocks of its circular buffer: the old one and the new one, or one for both."""
+        return 1 if self.added else 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +86,13 @@ class Loop:
     def holds(self, stage: int) -> bool:
         """Whether a stage runs in each step."""
         return self.first <= stage <= self.last
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all cores take all its steps: no mask says where it ends."""
+        return not any(
+            masks_of(op) for op in self.op.body.block.ops if isinstance(op, StageOp)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +177,22 @@ class Schedule:
     def _loop(self, op: LoopOp) -> Loop:
         inside = self._inside(op.body.block)
         axis = self.axes.of(op.along)[op.dim.value.data]
+        added = [
+            value
+            for stage in op.body.block.ops
+            if isinstance(stage, StageOp)
+            for value in added_in_l1(stage).values()
+        ]
         carried = tuple(
-            Carried(argument, yielded, result, self.axes.real(result), kind, init)
+            Carried(
+                argument,
+                yielded,
+                result,
+                self.axes.real(result),
+                kind,
+                init,
+                argument in added,
+            )
             for argument, yielded, result, kind, init in zip(
                 op.body.block.args,
                 op.yielded,
@@ -303,21 +334,31 @@ class Schedule:
         return None
 
     def weights_of(self, index: int) -> list[SSAValue]:
-        """Operands that a stage's contraction streams as its right side."""
-        return self._weights[index]
+        """Operands that a stage streams, outside of loops, as right sides."""
+        looped = {operand.value for operand in self.operands if operand.loop}
+        return [value for value in self._weights[index] if value not in looped]
+
+    def weights_in(self, loop: Loop) -> list[SSAValue]:
+        """Weights that the steps of a loop bring."""
+        return [
+            operand.value
+            for operand in self.operands
+            if operand.loop is loop and operand.value in self.streamed
+        ]
 
     def l1_bytes(self, axes: dict[str, Axis], tile_bytes: dict[SSAValue, int]) -> int:
         """L1 that circular buffers of this program take, streamed ones double."""
         total = 0
         for operand in (o for o in self.operands if not o.lent):
-            depth = 1 if operand.resident else 2
+            depth = 1 if operand.resident else MIN_DEPTH
             total += depth * tile_bytes[operand.value] * self.block_tiles(operand, axes)
         for local in self.locals:
             size = local.data_format.tile_bytes
             total += size * prod(self._resident(axes[a]) for a in local.axes)
         for carried in (c for loop in self.loops for c in loop.carried):
             size = carried.data_format.tile_bytes
-            total += 2 * size * prod(self._resident(axes[a]) for a in carried.axes)
+            size *= carried.depth
+            total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for combine in self.combines:
             slots = axes[combine.loop.axis].cores
             for carried in combine.carried:
@@ -329,6 +370,34 @@ class Schedule:
             size = tile_bytes[value]
             total += 2 * size * prod(axes[a].block for a in self.axes.real(value))
         return total
+
+    def num_blocks(self, operand: Operand, axes: dict[str, Axis]) -> int:
+        """Blocks of an operand that come to the busiest core."""
+        tiles = prod(axes[a].share for a in operand.axes)
+        return ceil(tiles / self.block_tiles(operand, axes))
+
+    def depths(
+        self,
+        axes: dict[str, Axis],
+        tile_bytes: dict[SSAValue, int],
+        *,
+        l1_bytes: int,
+    ) -> dict[SSAValue, int]:
+        """Blocks that the buffers of streamed weights hold, as far as L1 reaches.
+
+        What is read ahead hides what a core does before its first contraction, and that
+        DRAM is slow to answer.
+        """
+        weights = [o for o in self.operands if o.value in self.streamed]
+        if not weights:
+            return {}
+        free = l1_bytes - self.l1_bytes(axes, tile_bytes)
+        sizes = [tile_bytes[o.value] * self.block_tiles(o, axes) for o in weights]
+        further = max(0, free // sum(sizes))
+        return {
+            o.value: max(1, min(MIN_DEPTH + further, self.num_blocks(o, axes)))
+            for o in weights
+        }
 
     def block_tiles(self, operand: Operand, axes: dict[str, Axis]) -> int:
         """Tiles that are loaded at a time, in one block of the circular buffer."""

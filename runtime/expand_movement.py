@@ -240,7 +240,7 @@ def _contribute(expander: Expander, op: movement.ContributeOp, site: int) -> Ste
     arrived = expander.semaphore(f"{gather.name}.arrived")
 
     def run(walk: Walk) -> None:
-        index = facts.axes[gather.axis].index_on(walk.core, facts.grid.x)
+        index = facts.place_on(gather.axis, walk.core)
         first = facts.along(gather.axis, walk.core, 0)
         walk.out += [
             ins.SemaphoreWait(site, ready, 1),

@@ -24,7 +24,7 @@ from runtime.emulator import Emulator
 from tests.backend.sequences import Chain, Residual
 from tests.backend.test_generation import CACHE, CONFIGS, LENGTH, VOCABULARY, build
 
-OFF = ("align-grids",)
+OFF = ("grid-alignment",)
 BF16_TILE = 2048
 
 

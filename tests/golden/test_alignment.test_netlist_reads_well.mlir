@@ -1,15 +1,15 @@
 tensix.netlist @m version 1 chip "n150" {
   buffer @x dram bf16 128x256 role input
-  buffer @linear_out l1 bf16 128x256 shards 2x8
+  buffer @linear_out l1 bf16 128x256 shards 4x4 over xy
   buffer @output dram bf16 128x256 role output
   buffer @first dram bf16 256x256 from "transpose(first.weight)"
   buffer @second dram bf16 256x256 from "transpose(second.weight)"
   program @linear (in %x, in %w, out %y) fidelity HiFi4 dst fp32 source "first sequences.py:18" {
-    axis m 4 over xy 2 stride 8 block 2
-    axis n 8 over xy 8 block 1
+    axis m 4 over xy 4 stride 4 block 1
+    axis n 8 over xy 4 block 2
     axis k 8 block 2
     cb %cb_x [m.part, k.part] of %x [m, k]
-    cb %cb_w [k, n] of %w [k, n] depth 2
+    cb %cb_w [k, n] of %w [k, n] depth 4
     cb %cb_y [m.part, n.part] over %y [m, n]
     kernel reader on riscv1 noc 0 {
       for m {
@@ -53,11 +53,11 @@ tensix.netlist @m version 1 chip "n150" {
     }
   }
   program @linear_add (in %x, in %w, in %x1, out %y) fidelity HiFi4 dst fp32 source "second sequences.py:19 (+1)" {
-    axis m 4 over xy 2 stride 8 block 2
-    axis n 8 over xy 8 block 1
+    axis m 4 over xy 4 stride 4 block 1
+    axis n 8 over xy 4 block 2
     axis k 8 block 2
     cb %cb_x [m.part, k.part] of %x [m, k]
-    cb %cb_w [k, n] of %w [k, n] depth 2
+    cb %cb_w [k, n] of %w [k, n] depth 4
     cb %cb_x1 [m.part, n.part] over %x1 [m, n]
     cb %cb_y [m, n] of %y [m, n] depth 2
     kernel reader on riscv1 noc 0 {
