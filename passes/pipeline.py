@@ -36,6 +36,7 @@ PIPELINE: tuple[str, ...] = (
     "shard-weights",
     "choose-grid",
     "insert-multicast",
+    "align-grids",
 )
 
 Observer = Callable[[int, str, ModuleOp], None]
@@ -53,14 +54,17 @@ def run_pipeline(
 ) -> None:
     """Run all passes in order, in place. Raises `ForgeError` where one cannot go on.
 
-    `fidelity` is that of products with weights. `disabled` are the switches that are off (`passes.switches`). `observe` is called
-    after each pass with its number, name and the module.
+    `fidelity` is that of products with weights, `disabled` are the switches that are
+    off (`passes.switches`). `observe` is called after each pass with its number, name
+    and the module.
     """
     require_switches(disabled)
     given = {
         "choose-fidelity": {"weights": fidelity},
         "shard-weights": {"chip": chip},
         "choose-grid": {"chip": chip, "weights_format": weights_format},
+        "insert-multicast": {"chip": chip},
+        "align-grids": {"chip": chip, "weights_format": weights_format},
     }
     passes = _configured(given, disabled)
     for number, step in enumerate(passes):
