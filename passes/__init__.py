@@ -1,9 +1,13 @@
 """The rewrites, one per file, and the table by which tools find them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from xdsl.passes import ModulePass
+if TYPE_CHECKING:
+    from xdsl.passes import ModulePass
 
 
 def _loader(module: str, name: str) -> Callable[[], type[ModulePass]]:

@@ -79,7 +79,7 @@ class GridCandidates:
         (name,) = columns
         banks = self.chip.num_dram_banks
         for cores in range(banks, len(self.chip.bank_cores) + 1, banks):
-            if cores <= axes[name].extent:
+            if cores - banks < axes[name].extent:
                 column = replace(axes[name], over="banks", cores=cores, block=1)
                 yield {**axes, name: replace(column, dealt=True)}
 
@@ -144,7 +144,8 @@ class GridCandidates:
                 name: replace(axis, block=min(chosen[name], axis.part))
                 for name, axis in axes.items()
             }
-            if all(a.cores * a.block <= a.extent for a in found.values() if a.dealt):
+            dealt = [a for a in found.values() if a.dealt and a.over != "banks"]
+            if all(a.cores * a.block <= a.extent for a in dealt):
                 yield self._kept_whole(found)
 
     def _loop_blocks(self, axis: Axis, loop: Loop) -> list[int]:
