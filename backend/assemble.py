@@ -25,6 +25,7 @@ from dialects import tensix, ttir
 from dialects.expr import Const
 from dialects.formats import TILE_EDGE, DataFormat
 from dialects.grid import ProgramOp, stored_format
+from dialects.grid_attributes import DRAM, Layout
 from dialects.recipe import Call, Recipe, parameters_of
 from dialects.syntax import (
     ExprAttr,
@@ -63,13 +64,13 @@ class _Buffer:
     role: str | None = None
     recipe: str | None = None
     last: int | None = None
-    shards: tuple[int, int] | None = None
+    layout: Layout = DRAM
 
     def op(self) -> tensix.BufferOp:
         """The operation that declares it."""
         properties: dict[str, Attribute] = {
             "sym_name": GlobalAttr(self.name),
-            "memory": WordAttr("dram"),
+            "memory": WordAttr(self.layout.memory),
             "data_format": WordAttr(self.data_format),
             "shape": ShapeAttr(self.shape),
         }
@@ -77,8 +78,10 @@ class _Buffer:
             properties["last"] = ExprAttr(Const(self.last))
         if self.row_major:
             properties["row_major"] = UnitAttr()
-        if self.shards is not None:
-            properties["shards"] = ShapeAttr(self.shards)
+        if self.layout.shards is not None:
+            properties["shards"] = ShapeAttr(self.layout.shards)
+        if self.layout.over is not None:
+            properties["shards_over"] = WordAttr(self.layout.over)
         if self.role is not None:
             properties["role"] = WordAttr(self.role)
         if self.recipe is not None:
@@ -173,6 +176,7 @@ class _Assembler:
             for value in program.inputs:
                 if last_read[value] == number:
                     self._release(value)
+        self.free.clear()  # of another entry nothing may live meanwhile
         self._add_host_steps(self.declared[first:])
         if not is_alone:
             properties = {"sym_name": GlobalAttr(function.sym_name.data)}
@@ -270,7 +274,7 @@ class _Assembler:
             self.caches[name] = buffer
         self.buffers[argument] = self.caches[name]
 
-    def _result(self, value: SSAValue, program: ProgramOp) -> None:
+    def _result(self, value: SSAValue, program: ProgramOp, layout: Layout) -> None:
         shape, data_format = _matrix(shape_of(value)), stored_format(value)
         if value in self.outputs:
             name = self._fresh(self.outputs[value])
@@ -280,7 +284,8 @@ class _Assembler:
         fitting = [
             buffer
             for buffer in self.free
-            if (buffer.shape, buffer.data_format) == (shape, data_format)
+            if (buffer.shape, buffer.data_format, buffer.layout)
+            == (shape, data_format, layout)
         ]
         if fitting:
             own = [buffer for buffer in fitting if buffer.name.startswith(wanted)]
@@ -288,7 +293,8 @@ class _Assembler:
             self.free.remove(chosen)
             self.buffers[value] = chosen
             return
-        self._declare(value, _Buffer(self._fresh(wanted), data_format, shape))
+        name = self._fresh(wanted)
+        self._declare(value, _Buffer(name, data_format, shape, layout=layout))
 
     def _release(self, value: SSAValue) -> None:
         buffer = self.buffers.get(value)
@@ -304,7 +310,8 @@ class _Assembler:
         sharded: bool,
     ) -> _Buffer:
         recipe, shape = recipe_of(value), _matrix(shape_of(value))
-        shards = (1, -(-shape[-1] // TILE_EDGE)) if sharded else None
+        columns = -(-shape[-1] // TILE_EDGE)
+        layout = Layout("dram", (1, columns)) if sharded else DRAM
         missing = -shape[-1] % (DRAM_ALIGNMENT // (wanted.element_bytes or 1))
         if row_major and missing:
             recipe = Call("pad", (recipe, 1.0, 0.0, float(missing)))
@@ -314,7 +321,7 @@ class _Assembler:
             suffix = "_rows" if row_major else ""
             name = self._fresh(_weight_name(recipe) + suffix)
             self.weights[key] = _Buffer(
-                name, wanted, shape, row_major, recipe=str(recipe), shards=shards
+                name, wanted, shape, row_major, recipe=str(recipe), layout=layout
             )
         return self.weights[key]
 
@@ -345,7 +352,7 @@ class _Assembler:
             )
         for value, use in zip(program.outputs, program.makes.data, strict=True):
             if use.inplace is None:
-                self._result(value, program)
+                self._result(value, program, use.layout)
                 bound.append(self.buffers[value])
             else:
                 self.buffers[value] = self.buffers[program.inputs[use.inplace]]
@@ -400,7 +407,7 @@ def _families(buffers: Iterable[_Buffer]) -> list[_Buffer]:
     for buffer in buffers:
         recipe = None if buffer.recipe is None else _pattern(buffer.recipe)
         pattern = (_pattern(buffer.name), recipe)
-        stated = (buffer.data_format, buffer.shape, buffer.row_major, buffer.shards)
+        stated = (buffer.data_format, buffer.shape, buffer.row_major, buffer.layout)
         key = (*pattern, *stated)
         groups.setdefault(key, []).append(buffer)
     folded = []

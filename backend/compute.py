@@ -46,9 +46,14 @@ def compute(low: Lowering, depth: int = 0) -> list[Operation]:
         ]
     for name in (*held, *masks):
         body.wait(name)
+    lent = [] if depth else low.lent_outputs
+    for name in lent:
+        body.reserve(name)
     body.extend(low.outer_loop(depth, lambda inner: compute(low, inner)))
     if depth == len(low.outer):
         _compute_stages(low, body)
+    for name in lent:
+        body.push(name)
     for name in (*masks, *held):
         body.pop(name)
     return body.ops

@@ -106,7 +106,7 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
     assert inside is not None
     for value, result in zip(inside.operands, stage.results, strict=True):
         for name, adds in _targets(low, index, result):
-            streamed = result in low.schedule.outputs
+            streamed = result in low.written
             if streamed:
                 body.reserve(name)
             body.add(
@@ -120,11 +120,9 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
                 body.push(name)
 
 
-def _targets(
-    low: Lowering, index: int, result: SSAValue
-) -> list[tuple[str, bool]]:
-    """The buffers that a result is packed to, and whether it is added to what they hold:
-    for readers, and for the next step."""
+def _targets(low: Lowering, index: int, result: SSAValue) -> list[tuple[str, bool]]:
+    """The buffers that a result is packed to, for readers and for the next step, and
+    whether it is added to what they hold."""
     region = low.schedule.around(index)
     carried = () if region is None else region.carried
     names = [(low.name(result), False)] if result in low.buffers else []

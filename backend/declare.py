@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Attribute, SSAValue
@@ -29,6 +29,7 @@ from dialects.syntax import (
     PointAttr,
     WordAttr,
 )
+from passes.partitions import page_order
 from passes.schedule import MIN_DEPTH, Combine, Operand, masks_of
 
 PARTIAL = "p"
@@ -129,6 +130,9 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
     value, use = operand.value, low.uses[operand.value]
     parameter = low.parameters[value]
     entries = _operand_entries(low, operand)
+    if operand.lent:
+        _declare_lent(low, value, parameter, use, axes=operand.axes)
+        return
     index = _index_of(low, value)
     row: str | Expr = use.map[0] if index is None else f"cb_{index}"
     properties: dict[str, Attribute] = {
@@ -141,7 +145,23 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
         properties["depth"] = number(use.depth or MIN_DEPTH)
     _declare(low, value, f"cb_{parameter}", entries, **properties)
     if use.along is not None:
-        _declare_multicast(low, value, parameter, use.along)
+        _declare_multicast(low, operand, parameter, use)
+
+
+def _declare_lent(
+    low: Lowering, value: SSAValue, parameter: str, use: Use, *, axes: Sequence[str]
+) -> None:
+    """A buffer over the shard: the core's whole part, in the order it lies in."""
+    low.buffers[value] = tensix.CircularBufferOp.create(
+        properties={
+            "sym_name": LocalAttr(f"cb_{parameter}"),
+            "block": AxesAttr(
+                tuple(f"{axis}.part" for axis in page_order(use.map, axes))
+            ),
+            "shard": LocalAttr(parameter),
+            "shard_map": MapAttr(use.map),
+        }
+    )
 
 
 def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
@@ -168,18 +188,25 @@ def _index_of(low: Lowering, value: SSAValue) -> str | None:
 
 
 def _declare_multicast(
-    low: Lowering, value: SSAValue, parameter: str, along: str
+    low: Lowering, operand: Operand, parameter: str, use: Use
 ) -> None:
-    low.multicasts[value] = tensix.MulticastOp.create(
-        properties={
-            "sym_name": LocalAttr(f"mc_{parameter}"),
-            "buffer": LocalAttr(f"cb_{parameter}"),
-            "along": WordAttr(along),
-            "master": PointAttr(_MASTERS[along]),
-            "noc": number(0 if _is_weight(low, value) else low.multicast_noc),
-            "linked": UnitAttr(),
-        }
-    )
+    assert use.along is not None
+    noc = 0 if _is_weight(low, operand.value) else low.multicast_noc
+    properties: dict[str, Attribute] = {
+        "sym_name": LocalAttr(f"mc_{parameter}"),
+        "buffer": LocalAttr(f"cb_{parameter}"),
+        "along": WordAttr(use.along),
+        "master": PointAttr(_MASTERS[use.along]),
+        "noc": number(noc),
+        "linked": UnitAttr(),
+    }
+    if use.turns > 1:
+        cut = low.piece_of(operand)
+        x, y = _MASTERS[use.along]
+        master = (x, cut.turn) if use.along == "y" else (cut.turn, y)
+        properties["master"] = PointAttr(master)
+        properties["pieces"] = AxesAttr(cut.entries)
+    low.multicasts[operand.value] = tensix.MulticastOp.create(properties=properties)
 
 
 def _is_weight(low: Lowering, value: SSAValue) -> bool:
@@ -230,6 +257,10 @@ def _declare_outputs(low: Lowering) -> None:
     made: tuple[Use, ...] = low.program.makes.data
     for value, use in zip(low.schedule.outputs, made, strict=True):
         parameter = low.parameters[value]
+        if use.lent:
+            axes = low.result_axes(value)
+            _declare_lent(low, value, parameter, use, axes=axes)
+            continue
         _declare(
             low,
             value,

@@ -45,6 +45,9 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):
         body.extend(_inside(low))
+    for name in [] if depth else low.lent_outputs:
+        body.wait(name)
+        body.pop(name)
     return body.ops
 
 
@@ -109,7 +112,7 @@ def _fill(low: Lowering, mask: Operation) -> list[Operation]:
 def _write(low: Lowering, stage: StageOp) -> list[Operation]:
     inner = Body()
     for value in stage.results:
-        if value in low.schedule.outputs:
+        if value in low.written:
             name = low.name(value)
             inner.wait(name)
             inner.extend([_store(low, value, name)])

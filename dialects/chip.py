@@ -75,9 +75,7 @@ class Chip:
         up to the next column of DRAM. Where that row has no workers it is the next free
         row below, so that no two banks share a link (wormhole.md section 4.5).
         """
-        free = {
-            end.noc_x: list(range(self.grid.y)) for end in self.dram_endpoints
-        }
+        free = {end.noc_x: list(range(self.grid.y)) for end in self.dram_endpoints}
         banks = range(self.num_dram_banks)
         own = [b for b in banks if self.dram_endpoints[b].noc_y in self._used_rows]
         rows: dict[int, int] = {}

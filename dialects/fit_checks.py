@@ -247,12 +247,19 @@ def _alignment(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
 def _shards(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
     for op in bindings.buffer_ops:
         tensor = tensor_of(op)
-        rows, columns = (1, 1) if tensor.memory == "dram" else tensor.shards or (1, 1)
-        if rows > chip.grid.y or columns > chip.grid.x:
+        if tensor.memory == "dram":
+            continue
+        rows, columns = tensor.shards or (1, 1)
+        fits = rows <= chip.grid.y and columns <= chip.grid.x
+        limit = f"{chip.grid.y}x{chip.grid.x} on {chip.name}"
+        if tensor.shards_over is not None:
+            fits = rows * columns <= chip.num_cores
+            limit = f"{chip.num_cores} in all on {chip.name}"
+        if not fits:
             yield fault(
                 op,
                 f"{op.sym_name} is cut into more shards than there are cores",
-                limit=f"{chip.grid.y}x{chip.grid.x} on {chip.name}",
+                limit=limit,
                 value=f"{rows}x{columns}",
                 advice="cut it into fewer rows and columns of shards",
             )

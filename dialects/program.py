@@ -130,7 +130,7 @@ class Axis:
 
     @property
     def part(self) -> int:
-        """What the first core gets: a run rounded up to whole units, or dealt blocks."""
+        """What the first core gets: a run of whole units, or all its dealt blocks."""
         if self.dealt:
             return self.share
         units = -(-self.extent // self.unit)
@@ -236,6 +236,7 @@ class Tensor:
     row_major: bool = False
     first_bank: int = 0
     shards: tuple[int, int] | None = None
+    shards_over: str | None = None
 
     @property
     def tile_rows(self) -> int:
@@ -265,6 +266,13 @@ class Tensor:
         inside = rows % height * width + columns % width
         return rows // height, columns // width, inside
 
+    def shard_owners(self, tiles: np.ndarray, grid: Core) -> np.ndarray:
+        """The number of the core, or the part in DRAM, in which tiles lie."""
+        assert self.shards is not None
+        row, column, _ = self.shard_of(tiles)
+        folded = self.memory == "dram" or self.shards_over is not None
+        return row * (self.shards[1] if folded else grid.x) + column
+
     @property
     def num_bytes(self) -> int:
         """Bytes on the device."""
@@ -281,6 +289,7 @@ def tensor_of(buffer: BufferOp) -> Tensor:
         buffer.memory.data,
         buffer.row_major is not None,
         shards=None if buffer.shards is None else _pair(buffer.shards.data),
+        shards_over=None if buffer.shards_over is None else buffer.shards_over.data,
     )
 
 
@@ -332,6 +341,7 @@ class Multicast:
     master: tuple[Expr, Expr]
     noc: int
     linked: bool
+    pieces: tuple[str, ...] | None
     op: MulticastOp
 
 
@@ -443,6 +453,12 @@ class ProgramFacts:
         if size.isdigit():
             return int(size)
         return axis.part if size == "part" else axis.block
+
+    def sent_pages(self, cast: Multicast) -> int:
+        """Pages of a send, at most."""
+        if cast.pieces is None:
+            return self.circular_buffers[cast.buffer].block_pages
+        return prod(self._bound(entry, cast.op) for entry in cast.pieces)
 
     def scalar_ends(self) -> tuple[Environment, ...]:
         """Run-time scalars at the lower and the upper ends of their ranges.
@@ -584,5 +600,6 @@ def _read_multicast(op: MulticastOp) -> Multicast:
         op.master.data,
         op.noc.value,
         op.linked is not None,
+        None if op.pieces is None else op.pieces.data,
         op,
     )

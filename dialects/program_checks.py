@@ -211,10 +211,7 @@ def _scalars(names: Names, op: Operation) -> Iterator[ForgeError]:
 
 def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
     assert isinstance(op, CircularBufferOp)
-    for entry in op.block.data:
-        axis, _, size = entry.partition(".")
-        if axis not in names.axes or not is_block_size(size):
-            yield _missing(names, op, "an axis", f"'{entry}'", names.axes)
+    yield from _block(names, op, op.block)
     if op.shares is not None and op.shares.data not in names.buffers:
         known = [f"%{name}" for name in names.buffers]
         yield _missing(names, op, "a circular buffer", str(op.shares), known)
@@ -225,6 +222,13 @@ def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
     for index_map in (op.map, op.shard_map):
         if index_map is not None:
             yield from _map(names, op, index_map)
+
+
+def _block(names: Names, op: Operation, block: AxesAttr) -> Iterator[ForgeError]:
+    for entry in block.data:
+        axis, _, size = entry.partition(".")
+        if axis not in names.axes or not is_block_size(size):
+            yield _missing(names, op, "an axis", f"'{entry}'", names.axes)
 
 
 def _map(
@@ -267,6 +271,8 @@ def _multicast(names: Names, op: Operation) -> Iterator[ForgeError]:
     if op.buffer.data not in names.buffers:
         known = [f"%{name}" for name in names.buffers]
         yield _missing(names, op, "a circular buffer", str(op.buffer), known)
+    if op.pieces is not None:
+        yield from _block(names, op, op.pieces)
     for expr in op.master.data:
         yield from _expression(names, op, expr)
 

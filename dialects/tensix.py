@@ -94,8 +94,9 @@ class BufferOp(IRDLOperation):
     The shape is in elements, the last two dimensions are tiled (or rows, where
     `row_major`). `shards 4x8` cuts the tiles into 4 rows and 8 columns of equal parts
     (the last may be smaller), each stored row by row; part (i, j) lies in L1 of core
-    (x=j, y=i), or, counted row by row, whole in DRAM bank `part mod banks`.
-    `from` gives the recipe over parameters of the weights file.
+    (x=j, y=i) or, `over xy`, of the core that has its number, both counted row by row;
+    in DRAM it lies whole in bank `number mod banks`. `from` gives the recipe over
+    parameters of the weights file.
     """
 
     name = "tensix.buffer"
@@ -106,12 +107,13 @@ class BufferOp(IRDLOperation):
     shape = prop_def(ShapeAttr)
     row_major = opt_prop_def(UnitAttr)
     shards = opt_prop_def(ShapeAttr)
+    shards_over = opt_prop_def(WordAttr)
     role = opt_prop_def(WordAttr)
     recipe = opt_prop_def(StringAttr)
     assembly_format = (
         "$sym_name (`last` $last^)? $memory $data_format $shape "
-        "(`row_major` $row_major^)? (`shards` $shards^)? (`role` $role^)? "
-        "(`from` $recipe^)? attr-dict"
+        "(`row_major` $row_major^)? (`shards` $shards^)? (`over` $shards_over^)? "
+        "(`role` $role^)? (`from` $recipe^)? attr-dict"
     )
 
     def verify_(self) -> None:
@@ -125,13 +127,7 @@ class BufferOp(IRDLOperation):
             )
         if DataFormat(self.data_format.data).is_block_float and self.row_major:
             raise VerifyException("a block float shares exponents and must be tiled")
-        if self.shards is not None:
-            if self.row_major is not None:
-                raise VerifyException("`shards` are parts of a tiled buffer")
-            if len(self.shards.data) != 2 or min(self.shards.data) < 1:
-                raise VerifyException(
-                    f"shards {self.shards} are not rows x columns of parts"
-                )
+        self._verify_shards()
         if ("$" in self.sym_name.data) != (self.last is not None):
             raise VerifyException("`last` and a `$` in the name belong together")
         if self.recipe is not None:
@@ -139,6 +135,19 @@ class BufferOp(IRDLOperation):
                 parse_recipe(self.recipe.data)
             except RecipeError as error:
                 raise VerifyException(str(error)) from error
+
+    def _verify_shards(self) -> None:
+        if self.shards is not None:
+            if self.row_major is not None:
+                raise VerifyException("`shards` are parts of a tiled buffer")
+            if len(self.shards.data) != 2 or min(self.shards.data) < 1:
+                raise VerifyException(
+                    f"shards {self.shards} are not rows x columns of parts"
+                )
+        if self.shards_over is not None:
+            _one_of("order of shards", self.shards_over.data, ("xy",))
+            if self.shards is None or self.memory.data != "l1":
+                raise VerifyException("`over` says how `shards` in l1 are counted")
 
 
 @irdl_op_definition
@@ -321,20 +330,23 @@ class MulticastOp(IRDLOperation):
     """A multicast: `of %a along x from (0, y)`, one master to a line or rectangle.
 
     `along x` reaches the row of the master, `along y` its column, `along xy` all
-    cores of the program. Semaphores `%name.ready` (count of receivers that have
-    room) and `%name.valid` (flag that data have landed) belong to it.
+    cores of the program. A send is a block, or with `pieces [m.1, k]` the pages of the
+    current ranges, up to so many, which lie together. Semaphores `%name.ready` (count
+    of receivers that have room) and `%name.valid` (flag that data have landed) belong
+    to it.
     """
 
     name = "tensix.multicast"
     sym_name = prop_def(LocalAttr)
     buffer = prop_def(LocalAttr)
+    pieces = opt_prop_def(AxesAttr)
     along = prop_def(WordAttr)
     master = prop_def(PointAttr)
     noc = prop_def(ExprAttr)
     linked = opt_prop_def(UnitAttr)
     assembly_format = (
-        "$sym_name `of` $buffer `along` $along `from` $master `noc` $noc "
-        "(`linked` $linked^)? attr-dict"
+        "$sym_name `of` $buffer (`pieces` $pieces^)? `along` $along `from` $master "
+        "`noc` $noc (`linked` $linked^)? attr-dict"
     )
 
     def verify_(self) -> None:

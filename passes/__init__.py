@@ -36,5 +36,6 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "shard-weights": _loader("shard_weights", "ShardWeightsPass"),
     "choose-grid": _loader("choose_grid", "ChooseGridPass"),
     "insert-multicast": _loader("insert_multicast", "InsertMulticastPass"),
+    "align-grids": _loader("align_grids", "AlignGridsPass"),
 }
 """Pipeline name -> what loads the pass; it imports late, so that tools start fast."""

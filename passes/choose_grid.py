@@ -15,27 +15,23 @@ from operator import itemgetter
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
 from dialects.formats import DataFormat
-from dialects.grid import ProgramOp, UsesAttr, stored_format
-from dialects.recipe import parameters_of
+from dialects.grid import ProgramOp, UsesAttr
 from dialects.weight_formats import WeightFormats
-from passes.constants import is_constant, recipe_of
 from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
 from passes.contraction_loops import as_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
 from passes.grid_prices import GridPrices
 from passes.grid_search import WORTH, GridSearch
+from passes.l1_budget import operand_formats, usable_bytes
 from passes.rewriting import describe_source
 from passes.structure_key import structure_key
-
-_L1_SHARE = 0.9
 
 _LOGGED = 6
 """Candidates of a decision that are kept where none was timed."""
@@ -65,7 +61,7 @@ class ChooseGridPass(ModulePass):
         known = ctx.known_decisions if isinstance(ctx, CompileContext) else {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
-                stored = [_format_of(value, formats) for value in program.inputs]
+                stored = operand_formats(program, formats)
                 key = (self, structure_key(program), *stored)
                 if key not in known:
                     known[key] = self._choose(program, chip, stored, timer)
@@ -139,14 +135,6 @@ def _replace_by_loop(program: ProgramOp) -> ProgramOp:
     return looped
 
 
-def _format_of(value: SSAValue, formats: WeightFormats) -> DataFormat:
-    """How an operand is stored if it is a weight of a matmul, else as it is."""
-    own = stored_format(value)
-    if not is_constant(value) or own is not DataFormat.BF16:
-        return own
-    return formats.of(parameters_of(recipe_of(value)))
-
-
 def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
     """Choose for one program. `CapacityError` where nothing fits."""
     fitting = sum(len(form.bounds) for form in forms)
@@ -194,7 +182,7 @@ def _total(candidate: Candidate) -> float:
 def _bounds(prices: GridPrices, *, looped: bool) -> tuple[int, list[Candidate]]:
     """The least L1 that a candidate takes, and those that fit, cheapest first."""
     found: list[Candidate] = []
-    limit, least = _l1_limit(prices.chip), sys.maxsize
+    limit, least = usable_bytes(prices.chip), sys.maxsize
     for axes in GridCandidates(prices.program, prices.chip, prices.schedule):
         used = prices.l1_bytes(axes)
         least = min(least, used)
@@ -204,15 +192,11 @@ def _bounds(prices: GridPrices, *, looped: bool) -> tuple[int, list[Candidate]]:
     return least, sorted(found, key=_total)
 
 
-def _l1_limit(chip: Chip) -> int:
-    return int(_L1_SHARE * chip.l1_usable_bytes)
-
-
 def _too_large(prices: GridPrices, least: int) -> CapacityError:
     program, chip = prices.program, prices.chip
     return CapacityError(
         f"program '{program.sym_name.data}' fits into L1 on no grid of {chip.name}",
-        limit=f"{_l1_limit(chip)} bytes a core",
+        limit=f"{usable_bytes(chip)} bytes a core",
         value=f"{least} bytes at least",
         advice="make its rows shorter, or its right sides weights, which are streamed",
         location=describe_source(program) or None,

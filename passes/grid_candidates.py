@@ -200,5 +200,3 @@ def _divisors(extent: int, wide: int) -> list[int]:
 def _shares(extent: int) -> list[int]:
     """Numbers of cores that share the blocks of a loop out."""
     return [1, *(count for count in _SHARES if count <= extent)]
-
-

@@ -17,10 +17,11 @@ from xdsl.ir import SSAValue
 from dialects import ttir
 from dialects.chip import Chip
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
-from dialects.grid import ProgramOp, UsesAttr, stored_format
+from dialects.grid import ProgramOp, UsesAttr
 from dialects.program import Axis
 from dialects.ttir.base import shape_of
 from passes.dst_plan import Unary, Vector
+from passes.l1_budget import circular_buffer_limit, tile_bytes_of
 from passes.schedule import MIN_DEPTH, Operand, Schedule
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
@@ -61,8 +62,11 @@ _VECTOR_TILES = {  # those that take much longer or less, on a tile [2.10]
 }
 _ADD_IN_L1_TILE = 128  # the packer adds an fp32 tile to L1 [2.9]
 _MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
-_STREAM_L1_SHARE = 0.6  # up to which buffers of weights grow; tensors may have the rest
 _SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
+
+MIN_MULTICAST_TILES = 4
+"""Tiles of a block from which a multicast pays: its handshake costs about 900 cycles
+(fact sheet, section 5), a read of two tiles about 470 (section 4.5)."""
 
 Axes = dict[str, Axis]
 
@@ -159,14 +163,7 @@ class GridPrices:
         self.chip = chip
         self.schedule = Schedule(program)
         self.streamed = self.schedule.streamed
-        formats = [stored_format(value) for value in program.inputs]
-        formats += [stored_format(value) for value in program.outputs]
-        values = (*program.body.block.args, *self.schedule.outputs)
-        streamed = [*weights, *formats[len(weights) :]]
-        self.tile_bytes = {
-            value: (wanted if value in self.streamed else own).tile_bytes
-            for value, own, wanted in zip(values, formats, streamed, strict=True)
-        }
+        self.tile_bytes = tile_bytes_of(program, self.schedule, weights)
         self.arguments: list[SSAValue] = list(program.body.block.args)
         self.cores = np.arange(chip.num_cores)
         self._is_gathered = any(use.index for use in program.uses.data)
@@ -223,7 +220,7 @@ class GridPrices:
 
     def depths(self, axes: Axes) -> dict[SSAValue, int]:
         """Blocks that the circular buffers of streamed weights hold."""
-        room = int(_STREAM_L1_SHARE * self.chip.l1_usable_bytes)
+        room = circular_buffer_limit(self.chip)
         return self.schedule.depths(axes, self.tile_bytes, l1_bytes=room)
 
     def uses(self, axes: Axes) -> UsesAttr:
@@ -262,7 +259,9 @@ class GridPrices:
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
         sharing = cores / prod(axes[a].cores for a in operand.axes)
         rows = self._rows(axes)
-        line = _shared_line(axes, operand.axes) if self.multicast else None
+        large = self.schedule.block_tiles(operand, axes) >= MIN_MULTICAST_TILES
+        sent = self.multicast and large
+        line = _shared_line(axes, operand.axes) if sent else None
         if sharing > 1 and line is not None:
             sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             masters = cores / sharing
@@ -357,7 +356,6 @@ class GridPrices:
         combine = next((c for c in self.schedule.combines if c.holds(index)), None)
         times = 1 if combine is None else axes[combine.loop.axis].cores - 1
         return times * (contraction + results * (finish + _MATRIX_TILE))
-
 
     def _adding_price(self, index: int, results: int, axes: Axes) -> float:
         """Cycles of the packer that adds to sums in L1, over all steps of a loop."""

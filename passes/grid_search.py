@@ -122,7 +122,10 @@ class GridSearch:
         """Place the program as a candidate says, with its multicasts."""
         self._place(candidate.attribute, self.prices.uses(candidate.axes))
         if self.prices.multicast:
-            self._place(candidate.attribute, multicast_uses(self.program))
+            self._place(
+                candidate.attribute,
+                multicast_uses(self.program, self.prices.chip.grid.x),
+            )
 
     def _place(self, axes: AxisListAttr, uses: UsesAttr) -> None:
         self.program.properties["axes"] = axes

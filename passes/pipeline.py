@@ -38,6 +38,7 @@ PIPELINE: tuple[str, ...] = (
     "shard-weights",
     "choose-grid",
     "insert-multicast",
+    "align-grids",
 )
 
 Observer = Callable[[int, str, ModuleOp], None]
@@ -55,7 +56,7 @@ def run_pipeline(
 ) -> None:
     """Run all passes in order, in place. Raises `ForgeError` where one cannot go on.
 
-    `fidelity` is that of products with weights. `disabled` are the switches that are
+    `fidelity` is that of products with weights, `disabled` are the switches that are
     off (`passes.switches`). `observe` is called after each pass with its number, name
     and the module.
     """
@@ -64,6 +65,8 @@ def run_pipeline(
         "choose-fidelity": {"weights": fidelity},
         "shard-weights": {"chip": chip},
         "choose-grid": {"chip": chip, "weights_format": weights_format},
+        "insert-multicast": {"chip": chip},
+        "align-grids": {"chip": chip, "weights_format": weights_format},
     }
     passes = list(_configured(given, disabled))
     for number, step in enumerate(passes):

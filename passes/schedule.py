@@ -9,6 +9,7 @@ lowering emits it: both see the same plan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from math import ceil, prod
 
@@ -40,7 +41,8 @@ class Operand:
     """A program's operand in a circular buffer.
 
     `stage` is the one that streams it, `loop` the one whose steps bring it block by
-    block; an operand with neither is resident.
+    block; an operand with neither is resident. One that is `lent` lies in the core's
+    own shard from begin to end.
     """
 
     value: SSAValue
@@ -49,6 +51,7 @@ class Operand:
     depth: int
     stage: int | None
     loop: Loop | None = None
+    lent: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Carried:
 
     @property
     def depth(self) -> int:
-        """Blocks of its circular buffer: the old one and the new one, or one for both."""
+        """Blocks of its circular buffer: old and new one, or one for both."""
         return 1 if self.added else 2
 
 
@@ -278,10 +281,20 @@ class Schedule:
             and is_constant(self.program.inputs[value.index])
         )
 
+    @cached_property
+    def lent_outputs(self) -> frozenset[SSAValue]:
+        """Results that are left in the core's own shard."""
+        made = zip(self.outputs, self.program.makes.data, strict=True)
+        return frozenset(value for value, use in made if use.lent)
+
     # -- operands ------------------------------------------------------------------
 
     def _operand(self, argument: BlockArgument) -> Operand:
         axes = self.axes.real(argument)
+        if self.program.uses.data[argument.index].lent:
+            return Operand(
+                argument, axes, resident=True, depth=0, stage=None, lent=True
+            )
         readers = [i for i, stage in enumerate(self.stages) if _reads(stage, argument)]
         depth = max(
             (place + 1 for place, axis in enumerate(self.outer) if axis in axes),
@@ -309,6 +322,17 @@ class Schedule:
         own = [a for a in self.axes.real(_result(stage)) if a not in self.outer]
         return set(own) <= set(axes)
 
+    def cut_axis(self, operand: Operand, axes: dict[str, Axis]) -> Axis | None:
+        """The axis along which the block of a resident operand is cut into pieces
+        that lie together."""
+        for place, name in enumerate(operand.axes):
+            if self._resident(axes[name]) == 1:
+                continue
+            behind = [axes[other] for other in operand.axes[place + 1 :]]
+            whole = all(axis.extent % axis.part == 0 for axis in behind)
+            return axes[name] if whole and name not in self.stepped else None
+        return None
+
     def weights_of(self, index: int) -> list[SSAValue]:
         """Operands that a stage streams, outside of loops, as right sides."""
         looped = {operand.value for operand in self.operands if operand.loop}
@@ -325,7 +349,7 @@ class Schedule:
     def l1_bytes(self, axes: dict[str, Axis], tile_bytes: dict[SSAValue, int]) -> int:
         """L1 that circular buffers of this program take, streamed ones double."""
         total = 0
-        for operand in self.operands:
+        for operand in (o for o in self.operands if not o.lent):
             depth = 1 if operand.resident else MIN_DEPTH
             total += depth * tile_bytes[operand.value] * self.block_tiles(operand, axes)
         for local in self.locals:
@@ -341,6 +365,8 @@ class Schedule:
                 size = carried.data_format.tile_bytes * (slots if slots > 1 else 0)
                 total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for value in self.outputs:
+            if value in self.lent_outputs:
+                continue
             size = tile_bytes[value]
             total += 2 * size * prod(axes[a].block for a in self.axes.real(value))
         return total

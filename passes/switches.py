@@ -98,6 +98,11 @@ SWITCHES = (
         "every core reads its own tiles from DRAM",
         ("choose-grid.multicast", "insert-multicast"),
     ),
+    Switch(
+        "grid-alignment",
+        "what one program leaves for the next goes through DRAM",
+        ("align-grids",),
+    ),
 )
 
 NAMES = tuple(switch.name for switch in SWITCHES)

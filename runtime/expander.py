@@ -333,9 +333,9 @@ class Expander:
         tiles = self.tiles(walk, buffer)
         assert buffer.operand is not None
         tensor = self.by_parameter[buffer.operand]
-        rows, columns, _ = tensor.shard_of(tiles)
-        owners = set(zip(columns, rows, strict=True))
-        if tensor.shards is None or owners - {walk.core}:
+        grid = self.facts.chip.grid
+        own = walk.core.y * grid.x + walk.core.x
+        if tensor.shards is None or (tensor.shard_owners(tiles, grid) != own).any():
             raise NetlistError(
                 f"core {walk.core} uses tiles of %{buffer.operand} in place, but they "
                 "lie elsewhere",

@@ -118,9 +118,7 @@ class Translation:
         chip = self.launch.facts.chip
         numbers = pages
         if tensor.shards is not None:
-            row, column, _ = tensor.shard_of(pages)
-            across = tensor.shards[1] if tensor.memory == "dram" else chip.grid.x
-            numbers = row * across + column
+            numbers = tensor.shard_owners(pages, chip.grid)
         if tensor.memory == "dram":
             banks = (numbers + tensor.first_bank) % chip.num_dram_banks
             return banks + self.builder.bank_place(0)

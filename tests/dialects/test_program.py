@@ -42,9 +42,7 @@ def test_parts_cover_an_axis_once(
 
 
 @settings(deadline=None)
-@given(
-    st.integers(1, 200), st.integers(1, 64), st.integers(1, 5), st.integers(1, 9)
-)
+@given(st.integers(1, 200), st.integers(1, 64), st.integers(1, 5), st.integers(1, 9))
 def test_dealt_blocks_cover_an_axis_once(
     extent: int, cores: int, block: int, by: int
 ) -> None:

@@ -113,6 +113,8 @@ WRONG = [
     (line("buffer @x dram bf16 4x0"), "dimensions of at least 1"),
     (line("buffer @x dram bfp8_b 4x4 row_major"), "must be tiled"),
     (line("buffer @x l1 bf16 4x4 row_major shards 1x1"), "parts of a tiled buffer"),
+    (line("buffer @x l1 bf16 4x4 over xy"), "says how `shards` in l1 are counted"),
+    (line("buffer @x l1 bf16 4x4 shards 1x1 over x"), "order of shards 'x'"),
     (line("buffer @x l1 bf16 4x4 shards 2"), "are not rows x columns of parts"),
     (line("buffer @x l1 bf16 4x4 shards 2x0"), "are not rows x columns of parts"),
     (line("buffer @x.$ dram bf16 4x4"), "belong together"),

@@ -1,8 +1,8 @@
 """Every combination of switches gives the same numbers, within the noise of bf16.
 
-A small decoder with grouped heads and widths that fill tiles nowhere: everything on,
-everything off, each switch alone, each left out, and each pair. The table of switches
-says which there are.
+A small decoder with grouped heads, whose widths fill tiles nowhere: everything on,
+everything off, each switch alone, each left out, each pair alone, and mixtures in which
+every two switches meet in all four ways. The table of switches says which there are.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
-from typing import Any
+from itertools import combinations, product
+from random import Random
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -22,14 +23,16 @@ from dialects.netlist_text import print_netlist
 from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.compiler import CompileOptions, compile_imported
-from forge.frontends.generation import import_generation
+from forge.frontends.generation import ImportedGeneration, import_generation
+from forge.frontends.huggingface import import_causal_lm
+from forge.frontends.torch_export import Imported
 from forge.generate import Session
 from passes.switches import NAMES
 from tests.e2e.compare import compare
 from tests.e2e.greedy import last_logits
 
 PROMPT, STEPS, CACHE = 37, 2, 64
-SEED = 5
+SEED, VOCABULARY = 5, 300
 WIDTHS = {
     "hidden_size": 200,
     "intermediate_size": 328,
@@ -37,13 +40,16 @@ WIDTHS = {
     "num_key_value_heads": 1,
     "head_dim": 64,
     "num_hidden_layers": 2,
-    "vocab_size": 300,
+    "vocab_size": VOCABULARY,
     "max_position_embeddings": CACHE,
 }
 NOISE = 1.25
 """How much farther than PyTorch's own bf16 a result may be from its float32. Both round
-the same values, each once, at places of their own; the ratio is 0.6 to 1.0 over all
-combinations."""
+the same values, each once, at places of their own: the ratio is 0.67 to 0.98 over all
+combinations here."""
+
+NUMERICS = ("fast", "exact")
+Off: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Combination:
     """Switches that are off, and how a test is called."""
 
     name: str
-    off: tuple[str, ...]
+    off: Off
 
 
 def singles() -> Iterator[Combination]:
@@ -59,14 +65,34 @@ def singles() -> Iterator[Combination]:
     yield Combination("all off", NAMES)
     for name in NAMES:
         yield Combination(f"without {name}", (name,))
-        yield Combination(f"only {name}", tuple(n for n in NAMES if n != name))
+        yield Combination(f"only {name}", _others({name}))
 
 
 def pairs() -> Iterator[Combination]:
     for pair in combinations(NAMES, 2):
-        off = tuple(n for n in NAMES if n not in pair)
-        yield Combination(f"only {' and '.join(pair)}", off)
-        yield Combination(f"without {' and '.join(pair)}", pair)
+        yield Combination(f"only {' and '.join(pair)}", _others(set(pair)))
+
+
+def mixtures() -> Iterator[Combination]:
+    """Sets of switches in which any two are both on, both off, and one of them on."""
+    states = list(product((False, True), repeat=2))
+    missing = {(*p, *s) for p in combinations(range(len(NAMES)), 2) for s in states}
+    random, number = Random(SEED), 0
+    while missing:
+        rows = [[random.random() < 0.5 for _ in NAMES] for _ in range(50)]
+        best = max(rows, key=lambda row: len(missing & _meetings(row)))
+        missing -= _meetings(best)
+        number += 1
+        off = tuple(name for name, is_on in zip(NAMES, best, strict=True) if not is_on)
+        yield Combination(f"mixture {number}", off)
+
+
+def _others(names: set[str]) -> Off:
+    return tuple(name for name in NAMES if name not in names)
+
+
+def _meetings(row: list[bool]) -> set[tuple[int, int, bool, bool]]:
+    return {(i, j, row[i], row[j]) for i, j in combinations(range(len(row)), 2)}
 
 
 class Decoder:
@@ -82,57 +108,75 @@ class Decoder:
                 scale = 0.1 if parameter.dim() == 1 else 0.02
                 parameter.add_(scale * torch.randn_like(parameter))
         self.module = module.to(torch.bfloat16).eval()
-        self.tokens = np.random.default_rng(SEED).integers(0, 300, PROMPT + STEPS)
+        tokens = np.random.default_rng(SEED).integers(0, VOCABULARY, PROMPT + STEPS)
+        self.tokens: list[int] = tokens.tolist()
         self.known: dict[tuple[str, str], np.ndarray] = {}
 
     @cached_property
-    def imported(self) -> Any:
+    def generation(self) -> ImportedGeneration:
+        """Prefill and decode over a cache."""
+        lengths = [CACHE]
         return import_generation(
-            self.module, prefill_lengths=[64], cache_length=CACHE, name="decoder"
+            self.module, prefill_lengths=lengths, cache_length=CACHE, name="decoder"
         )
 
-    def compiled(self, off: tuple[str, ...]) -> CompiledModel:
-        module = self.imported.module.clone()
+    @cached_property
+    def one_pass(self) -> Imported:
+        """All tokens of the prompt to all logits: half the work."""
+        return import_causal_lm(self.module, seq_len=PROMPT, name="main")
+
+    def compiled(self, imported: Any, off: Off) -> CompiledModel:
+        module = imported.module.clone()
         assert isinstance(module, ModuleOp)
-        values = dict(self.imported.values)
-        copy = replace(self.imported, module=module, values=values)
-        info = CausalLMInfo(CACHE, (), 1, {"prefill": 64}, "decode")
+        copy = replace(imported, module=module, values=dict(imported.values))
+        info = CausalLMInfo(PROMPT)
+        if imported is self.generation:
+            info = CausalLMInfo(CACHE, (), 1, {"prefill": CACHE}, "decode")
         options = CompileOptions(disabled=off)
         return compile_imported(copy, "decoder", options, causal_lm=info)
 
-    def logits(self, off: tuple[str, ...], numerics: str) -> np.ndarray:
-        """Logits behind the prompt and behind each step; equal netlists run once."""
-        model = self.compiled(off)
-        key = (print_netlist(model.netlist), numerics)
-        if key not in self.known:
-            model.numerics = numerics
-            session = Session(model)
-            found = [session.prefill(0, self.tokens[:PROMPT].tolist())]
-            for token in self.tokens[PROMPT:].tolist():
-                found.append(session.step({0: token})[0])
-            self.known[key] = np.stack(found)
-        return self.known[key]
+    def logits(self, off: Off) -> Iterator[np.ndarray]:
+        """Logits behind the prompt and behind each step, in fast and in exact numerics;
+        equal netlists run once."""
+        model = self.compiled(self.generation, off)
+        for numerics in NUMERICS:
+            key = (print_netlist(model.netlist), numerics)
+            if key not in self.known:
+                self.known[key] = self._run(model, numerics)
+            yield self.known[key]
 
-    def reference(self, dtype: torch.dtype) -> np.ndarray:
-        module = self.module.to(dtype)
-        ends = range(PROMPT, PROMPT + STEPS + 1)
-        found = [last_logits(module, self.tokens[:end].tolist()) for end in ends]
-        self.module.to(torch.bfloat16)
+    def _run(self, model: CompiledModel, numerics: str) -> np.ndarray:
+        own = CompiledModel(
+            model.netlist, model.values, causal_lm=model.causal_lm, numerics=numerics
+        )
+        session = Session(own)
+        found = [session.prefill(0, self.tokens[:PROMPT])]
+        for token in self.tokens[PROMPT:]:
+            found.append(session.step({0: token})[0])
         return np.stack(found)
 
-    @cached_property
-    def exact(self) -> np.ndarray:
-        """Float32's logits."""
-        return self.reference(torch.float32)
+    def logits_of_one_pass(self, off: Off) -> np.ndarray:
+        """Logits behind each token of the prompt."""
+        model = self.compiled(self.one_pass, off)
+        return model(torch.tensor([self.tokens[:PROMPT]])).numpy()
 
-    @cached_property
-    def noise(self) -> float:
-        """How far PyTorch's bf16 is from float32."""
-        return compare(self.reference(torch.bfloat16), self.exact).relative_l2
+    def noise_of(self, given: np.ndarray, ends: range) -> float:
+        """How far logits are from float32's, against PyTorch's bf16."""
+        exact = self.reference(torch.float32, ends)
+        theirs = compare(self.reference(torch.bfloat16, ends), exact)
+        return compare(given, exact).relative_l2 / theirs.relative_l2
 
-    def require_same(self, off: tuple[str, ...], numerics: str) -> None:
-        found = compare(self.logits(off, numerics), self.exact)
-        assert found.relative_l2 <= NOISE * self.noise, found
+    def reference(self, dtype: torch.dtype, ends: range) -> np.ndarray:
+        key = (str(dtype), str(ends))
+        if key not in self.known:
+            module = self.module.to(dtype)
+            found = [last_logits(module, self.tokens[:end]) for end in ends]
+            self.known[key] = np.stack(found)
+            self.module.to(torch.bfloat16)
+        return self.known[key]
+
+
+STEP_ENDS, PROMPT_ENDS = range(PROMPT, PROMPT + STEPS + 1), range(1, PROMPT + 1)
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +184,15 @@ def decoder() -> Decoder:
     return Decoder()
 
 
-@pytest.mark.parametrize("case", [*singles(), *pairs()], ids=lambda c: c.name)
-def test_combinations_agree(case: Combination, decoder: Decoder) -> None:
-    decoder.require_same(case.off, "fast")
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*singles(), *mixtures()], ids=lambda c: c.name)
+def test_prefill_and_steps_agree(case: Combination, decoder: Decoder) -> None:
+    for numerics, logits in zip(NUMERICS, decoder.logits(case.off), strict=True):
+        assert decoder.noise_of(logits, STEP_ENDS) <= NOISE, numerics
 
 
-@pytest.mark.parametrize("case", singles(), ids=lambda c: c.name)
-def test_combinations_agree_exactly_computed(
-    case: Combination, decoder: Decoder
-) -> None:
-    decoder.require_same(case.off, "exact")
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*pairs()], ids=lambda c: c.name)
+def test_pairs_agree(case: Combination, decoder: Decoder) -> None:
+    logits = decoder.logits_of_one_pass(case.off)
+    assert decoder.noise_of(logits, PROMPT_ENDS) <= NOISE

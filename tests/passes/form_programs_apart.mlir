@@ -1,4 +1,4 @@
-// RUN: forge-opt -p 'form-programs{epilogue_fusion=false},form-stages' %s | filecheck %s
+// RUN: forge-opt -p 'form-programs{swiglu-fusion=false},form-stages' %s | filecheck %s
 
 // Two projections of one tensor share a program, and its columns.
 
