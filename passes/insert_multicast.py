@@ -67,7 +67,7 @@ def multicast_uses(program: ProgramOp, columns: int) -> UsesAttr:
             and not _gathered(program, use.axes)
         )
         if along is None or not pays:
-            uses.append(replace(use, along=None))
+            uses.append(replace(use, along=None, turns=1))
             continue
         size = stored_format(program.inputs[argument.index]).tile_bytes * tiles
         cut = schedule.cut_axis(operand, axes)
