@@ -55,7 +55,11 @@ _CREATION = (ttir.FullOp, ttir.ZerosOp, ttir.OnesOp)
 
 @dataclass(frozen=True)
 class FormProgramsPass(ModulePass):
-    """Group operations into programs, one for each launch."""
+    """Group operations into programs, one for each launch.
+
+    `weighed` says that norms are marked first which are faster alone, where the context
+    can time programs (`weigh_fusions.py`).
+    """
 
     name = "form-programs"
 
@@ -65,6 +69,7 @@ class FormProgramsPass(ModulePass):
     residual_fusion: bool = True
     epilogue_fusion: bool = True
     elementwise_fusion: bool = True
+    weighed: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.walk():

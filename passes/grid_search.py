@@ -120,6 +120,7 @@ class GridSearch:
 
     def _try(self, candidate: Candidate) -> None:
         """Place the program as a candidate says, with its multicasts."""
+        self._place(*self._given)
         self._place(candidate.attribute, self.prices.uses(candidate.axes))
         if self.prices.multicast:
             self._place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from xdsl.context import Context
@@ -13,9 +13,11 @@ from xdsl.utils.exceptions import PassFailedException, VerifyException
 
 from dialects.errors import ForgeError
 from passes import PASSES
+from passes.context import CompileContext
 from passes.coverage import unsupported_in
 from passes.switches import controls_of, require_switches
 from passes.ttir_pipeline import TTIR_PIPELINE
+from passes.weigh_fusions import weigh_fusions
 
 PIPELINE: tuple[str, ...] = (
     # What: from the model's operations to the chip's.
@@ -66,15 +68,24 @@ def run_pipeline(
         "insert-multicast": {"chip": chip},
         "align-grids": {"chip": chip, "weights_format": weights_format},
     }
-    passes = _configured(given, disabled)
+    passes = list(_configured(given, disabled))
     for number, step in enumerate(passes):
         try:
+            if step.name == "form-programs":
+                _weigh(ctx, module, passes[number:])
             step.apply(ctx, module)
         except PassFailedException as error:
             raise ForgeError(f"{step.name}: {error}") from None
         if observe is not None:
             observe(number, step.name, module)
     require_valid(module)
+
+
+def _weigh(ctx: Context, module: ModuleOp, steps: Sequence[ModulePass]) -> None:
+    """Find out which fusions pay, where the context can time programs."""
+    if isinstance(ctx, CompileContext) and ctx.timer is not None:
+        names = [step.name for step in steps]
+        weigh_fusions(ctx, module, steps[: names.index("choose-grid") + 1])
 
 
 def require_valid(module: ModuleOp) -> None:

@@ -89,6 +89,11 @@ SWITCHES = (
         ("choose-grid.search",),
     ),
     Switch(
+        "weighed-fusion",
+        "norms are fused into the matmuls that read them even where that is slower",
+        ("form-programs.weighed",),
+    ),
+    Switch(
         "multicast",
         "every core reads its own tiles from DRAM",
         ("choose-grid.multicast", "insert-multicast"),

@@ -17,6 +17,7 @@ from xdsl.passes import ModulePass
 
 from dialects import ttir
 from dialects.grid import ProgramOp
+from passes.choose_grid import ChooseGridPass
 from passes.context import CompileContext
 from passes.decisions import Decision
 from passes.form_programs import ALONE, FormProgramsPass
@@ -40,7 +41,10 @@ def weigh_fusions(
 ) -> None:
     """Mark the norms that are to stay alone; `steps` form programs and place them."""
     form, *rest = steps
-    if not isinstance(form, FormProgramsPass) or not form.rms_norm_fusion:
+    place = rest[-1]
+    assert isinstance(form, FormProgramsPass)
+    assert isinstance(place, ChooseGridPass)
+    if not (form.weighed and form.rms_norm_fusion and place.search):
         return
     if not any(isinstance(op, NORMS) for op in module.walk()):
         return

@@ -10,7 +10,7 @@ from torch import nn
 from dialects.chip import load_chip
 from dialects.errors import ForgeError, NetlistError
 from dialects.formats import DataFormat
-from dialects.grid import AxisListAttr, ProgramOp
+from dialects.grid import AxisListAttr, ProgramOp, UsesAttr
 from dialects.program import Axis
 from passes.choose_grid import Form
 from passes.decisions import Candidate
@@ -107,3 +107,20 @@ def test_the_roof_is_the_weights_out_of_all_channels(prices: GridPrices) -> None
     (norm,) = programs(placed(nn.RMSNorm(64), (64, 64)))
     formats = [DataFormat.BF16] * len(norm.inputs)
     assert GridPrices(norm, load_chip("n150"), formats).roof == 0
+
+
+def test_a_candidate_has_nothing_of_the_one_before(prices: GridPrices) -> None:
+    seen: dict[AxisListAttr, list[UsesAttr]] = {}
+
+    class Recorder(FakeTimer):
+        def cycles(self, program: ProgramOp) -> float:
+            seen.setdefault(program.axes, []).append(program.uses)
+            return super().cycles(program)
+
+    form = Form(prices, looped=False)
+    ranked = form.ranked(WORTH * form.bounds[0].price.total)
+    for order in (ranked, ranked[::-1]):
+        GridSearch(prices, order, timer=Recorder(cores)).timed()
+    twice = [uses for uses in seen.values() if len(uses) > 1]
+    assert twice
+    assert all(first == second for first, second in twice)
