@@ -23,8 +23,9 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 from backend.lower_program import lower_program
 from dialects import tensix, ttir
 from dialects.expr import Const
-from dialects.formats import DataFormat
+from dialects.formats import TILE_EDGE, DataFormat
 from dialects.grid import ProgramOp, stored_format
+from dialects.grid_attributes import DRAM, Layout
 from dialects.recipe import Call, Recipe, parameters_of
 from dialects.syntax import (
     ExprAttr,
@@ -63,12 +64,13 @@ class _Buffer:
     role: str | None = None
     recipe: str | None = None
     last: int | None = None
+    layout: Layout = DRAM
 
     def op(self) -> tensix.BufferOp:
         """The operation that declares it."""
         properties: dict[str, Attribute] = {
             "sym_name": GlobalAttr(self.name),
-            "memory": WordAttr("dram"),
+            "memory": WordAttr(self.layout.memory),
             "data_format": WordAttr(self.data_format),
             "shape": ShapeAttr(self.shape),
         }
@@ -76,6 +78,10 @@ class _Buffer:
             properties["last"] = ExprAttr(Const(self.last))
         if self.row_major:
             properties["row_major"] = UnitAttr()
+        if self.layout.shards is not None:
+            properties["shards"] = ShapeAttr(self.layout.shards)
+        if self.layout.over is not None:
+            properties["shards_over"] = WordAttr(self.layout.over)
         if self.role is not None:
             properties["role"] = WordAttr(self.role)
         if self.recipe is not None:
@@ -102,6 +108,15 @@ def assemble_netlist(
     for function in functions:
         assembler.add(function, is_alone=len(functions) == 1)
     return assembler.netlist(name, chip)
+
+
+def assemble_alone(
+    program: ProgramOp, *, chip: str, weights_format: str = "bf16"
+) -> tensix.NetlistOp:
+    """A netlist of one program and its run, with buffers as a whole one has them."""
+    assembler = _Assembler(WeightFormats.parse(weights_format), ())
+    assembler.add_alone(program)
+    return assembler.netlist("alone", chip)
 
 
 @dataclass(frozen=True)
@@ -137,7 +152,7 @@ class _Assembler:
         self.buffers: dict[SSAValue, _Buffer] = {}
         self.declared: list[_Buffer] = []
         self.caches: dict[str, _Buffer] = {}
-        self.weights: dict[tuple[str, DataFormat, bool], _Buffer] = {}
+        self.weights: dict[tuple[str, DataFormat, bool, bool], _Buffer] = {}
         self.placements: dict[Hashable, _Placement] = {}
         self.programs: dict[Hashable, tensix.ProgramOp] = {}
         self.runs: list[Operation] = []
@@ -161,6 +176,7 @@ class _Assembler:
             for value in program.inputs:
                 if last_read[value] == number:
                     self._release(value)
+        self.free.clear()  # of another entry nothing may live meanwhile
         self._add_host_steps(self.declared[first:])
         if not is_alone:
             properties = {"sym_name": GlobalAttr(function.sym_name.data)}
@@ -170,6 +186,19 @@ class _Assembler:
                 )
             )
             self.runs = []
+
+    def add_alone(self, program: ProgramOp) -> None:
+        """Lower one program; what others would hand it lies in buffers of its own."""
+        for value in program.inputs:
+            if is_constant(value) or value in self.buffers:
+                continue
+            if isinstance(value, BlockArgument):
+                self._input(value, "")
+            else:
+                shape, data_format = _matrix(shape_of(value)), stored_format(value)
+                buffer = _Buffer(self._fresh("operand"), data_format, shape)
+                self._declare(value, buffer)
+        self._run(program)
 
     def _add_host_steps(self, own: Sequence[_Buffer]) -> None:
         if not self.host_steps:
@@ -245,7 +274,7 @@ class _Assembler:
             self.caches[name] = buffer
         self.buffers[argument] = self.caches[name]
 
-    def _result(self, value: SSAValue, program: ProgramOp) -> None:
+    def _result(self, value: SSAValue, program: ProgramOp, layout: Layout) -> None:
         shape, data_format = _matrix(shape_of(value)), stored_format(value)
         if value in self.outputs:
             name = self._fresh(self.outputs[value])
@@ -255,7 +284,8 @@ class _Assembler:
         fitting = [
             buffer
             for buffer in self.free
-            if (buffer.shape, buffer.data_format) == (shape, data_format)
+            if (buffer.shape, buffer.data_format, buffer.layout)
+            == (shape, data_format, layout)
         ]
         if fitting:
             own = [buffer for buffer in fitting if buffer.name.startswith(wanted)]
@@ -263,25 +293,35 @@ class _Assembler:
             self.free.remove(chosen)
             self.buffers[value] = chosen
             return
-        self._declare(value, _Buffer(self._fresh(wanted), data_format, shape))
+        name = self._fresh(wanted)
+        self._declare(value, _Buffer(name, data_format, shape, layout=layout))
 
     def _release(self, value: SSAValue) -> None:
         buffer = self.buffers.get(value)
         if buffer is not None and buffer.role is None and buffer.recipe is None:
             self.free.insert(0, buffer)
 
-    def _weight(self, value: SSAValue, wanted: DataFormat, row_major: bool) -> _Buffer:
+    def _weight(
+        self,
+        value: SSAValue,
+        wanted: DataFormat,
+        *,
+        row_major: bool,
+        sharded: bool,
+    ) -> _Buffer:
         recipe, shape = recipe_of(value), _matrix(shape_of(value))
+        columns = -(-shape[-1] // TILE_EDGE)
+        layout = Layout("dram", (1, columns)) if sharded else DRAM
         missing = -shape[-1] % (DRAM_ALIGNMENT // (wanted.element_bytes or 1))
         if row_major and missing:
             recipe = Call("pad", (recipe, 1.0, 0.0, float(missing)))
             shape = (*shape[:-1], shape[-1] + missing)
-        key = (str(recipe), wanted, row_major)
+        key = (str(recipe), wanted, row_major, sharded)
         if key not in self.weights:
             suffix = "_rows" if row_major else ""
             name = self._fresh(_weight_name(recipe) + suffix)
             self.weights[key] = _Buffer(
-                name, wanted, shape, row_major, recipe=str(recipe)
+                name, wanted, shape, row_major, recipe=str(recipe), layout=layout
             )
         return self.weights[key]
 
@@ -302,10 +342,17 @@ class _Assembler:
             wanted = own
             if narrow:
                 wanted = self.weight_formats.of(parameters_of(recipe_of(value)))
-            bound.append(self._weight(value, wanted, number in placement.tables))
+            bound.append(
+                self._weight(
+                    value,
+                    wanted,
+                    row_major=number in placement.tables,
+                    sharded=program.uses.data[number].sharded,
+                )
+            )
         for value, use in zip(program.outputs, program.makes.data, strict=True):
             if use.inplace is None:
-                self._result(value, program)
+                self._result(value, program, use.layout)
                 bound.append(self.buffers[value])
             else:
                 self.buffers[value] = self.buffers[program.inputs[use.inplace]]
@@ -360,7 +407,8 @@ def _families(buffers: Iterable[_Buffer]) -> list[_Buffer]:
     for buffer in buffers:
         recipe = None if buffer.recipe is None else _pattern(buffer.recipe)
         pattern = (_pattern(buffer.name), recipe)
-        key = (*pattern, buffer.data_format, buffer.shape, buffer.row_major)
+        stated = (buffer.data_format, buffer.shape, buffer.row_major, buffer.layout)
+        key = (*pattern, *stated)
         groups.setdefault(key, []).append(buffer)
     folded = []
     for key, members in groups.items():

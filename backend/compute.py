@@ -33,35 +33,49 @@ from passes.schedule import Carried, Combine, Loop, masks_of
 def compute(low: Lowering, depth: int = 0) -> list[Operation]:
     """The compute kernel from a depth of the outer loops inwards."""
     body = Body()
-    held = [low.name(value) for value in low.residents(depth) if not low.is_late(value)]
-    late = [low.name(value) for value in low.residents(depth) if low.is_late(value)]
-    if depth == 0 and ONES in low.buffers:
-        held.append(low.name(ONES))
-    if depth == 0 and COLUMN_OF_ONES in low.buffers:
-        held.append(low.name(COLUMN_OF_ONES))
-    masks = []
-    if depth == len(low.outer):
-        masks = [
-            low.name(mask.results[0])
-            for index, stage in enumerate(low.schedule.stages)
-            if low.schedule.loop_of(index) is None
-            for mask in masks_of(stage)
-        ]
+    innermost = depth == len(low.outer)
+    masks = _masks(low) if innermost else []
+    held, late = _held(low, depth)
+    lent = [] if depth else low.lent_outputs
     for name in (*held, *masks):
         body.wait(name)
+    for name in lent:
+        body.reserve(name)
     before = low.schedule.num_before
     if depth == 0 and before:
         _compute_stages(low, body, low.schedule.items[:before])
     body.extend(low.outer_loop(depth, lambda inner: compute(low, inner)))
-    if depth == len(low.outer):
+    if innermost:
         _compute_stages(low, body, low.schedule.items[before:])
     if depth == 0 and before:
         _free_behind(low, body)
+    for name in lent:
+        body.push(name)
     for name in late:
         body.wait(name)
     for name in (*masks, *held, *late):
         body.pop(name)
     return body.ops
+
+
+def _held(low: Lowering, depth: int) -> tuple[list[str], list[str]]:
+    """Buffers of what is there at a depth of the outer loops: those waited for at once,
+    and those waited for where they are first read."""
+    residents = low.residents(depth)
+    held = [low.name(value) for value in residents if not low.is_late(value)]
+    helpers = (ONES, COLUMN_OF_ONES) if depth == 0 else ()
+    held += [low.name(key) for key in helpers if key in low.buffers]
+    return held, [low.name(value) for value in residents if low.is_late(value)]
+
+
+def _masks(low: Lowering) -> list[str]:
+    """Buffers of the masks that no loop brings."""
+    return [
+        low.name(mask.results[0])
+        for index, stage in enumerate(low.schedule.stages)
+        if low.schedule.loop_of(index) is None
+        for mask in masks_of(stage)
+    ]
 
 
 def _compute_stages(
@@ -128,7 +142,11 @@ def _compute_stage(low: Lowering, body: Body, index: int) -> None:
     made = [low.name(value) for value in stage.results if value in kept]
     region = low.schedule.around(index)
     carried = [] if region is None else region.carried
-    handed_on = [low.name(c.argument) for c in carried if c.yielded in stage.results]
+    handed_on = [
+        low.name(c.argument)
+        for c in carried
+        if c.yielded in stage.results and not c.added
+    ]
     for name in (*made, *handed_on):
         body.reserve(name)
     body.extend(compute_stage(low, index))
@@ -144,7 +162,7 @@ def _compute_loop(low: Lowering, body: Body, loop: Loop) -> None:
     for carried in loop.carried:
         _begin(low, body, carried)
     step = Body()
-    old = [low.name(carried.argument) for carried in loop.carried]
+    old = [low.name(c.argument) for c in loop.carried if not c.added]
     loaded = [low.name(o.value) for o in low.schedule.operands if o.loop is loop]
     for name in (*old, *loaded):
         step.wait(name)
@@ -159,6 +177,8 @@ def _compute_loop(low: Lowering, body: Body, loop: Loop) -> None:
         step.pop(name)
     body.extend(steps_of(low, loop, step.ops))
     for carried in loop.carried:
+        if carried.added:
+            body.push(low.name(carried.result))
         body.wait(low.name(carried.result))
     if low.schedule.combine_of(loop) is None:
         _drop_unread(low, body, loop)
@@ -269,7 +289,8 @@ def _begin(low: Lowering, body: Body, carried: Carried) -> None:
     )
     body.reserve(name)
     body.extend(_pack_all(low, carried, fill, name))
-    body.push(name)
+    if not carried.added:
+        body.push(name)
 
 
 def _free(

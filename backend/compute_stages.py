@@ -105,8 +105,8 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
     inside = stage.body.block.last_op
     assert inside is not None
     for value, result in zip(inside.operands, stage.results, strict=True):
-        for name in _targets(low, index, result):
-            streamed = result in low.schedule.outputs
+        for name, adds in _targets(low, index, result):
+            streamed = result in low.written
             if streamed:
                 body.reserve(name)
             body.add(
@@ -114,17 +114,20 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
                 dst=build.dst(plan.results[value] * tiles),
                 axes=axes,
                 buffer=LocalAttr(name),
+                l1_accumulate=UnitAttr() if adds else None,
             )
             if streamed:
                 body.push(name)
 
 
-def _targets(low: Lowering, index: int, result: SSAValue) -> list[str]:
-    """The buffers that a result is packed to: for readers, and for the next step."""
+def _targets(low: Lowering, index: int, result: SSAValue) -> list[tuple[str, bool]]:
+    """The buffers that a result is packed to, for readers and for the next step, and
+    whether it is added to what they hold."""
     region = low.schedule.around(index)
     carried = () if region is None else region.carried
-    names = [low.name(result)] if result in low.buffers else []
-    return names + [low.name(c.argument) for c in carried if c.yielded is result]
+    names = [(low.name(result), False)] if result in low.buffers else []
+    handed_on = [c for c in carried if c.yielded is result]
+    return names + [(low.name(c.argument), c.added) for c in handed_on]
 
 
 def _step(low: Lowering, body: Body, step: Step, *, tiles: int, axes: AxesAttr) -> None:

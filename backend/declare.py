@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Attribute, SSAValue
@@ -29,7 +29,8 @@ from dialects.syntax import (
     PointAttr,
     WordAttr,
 )
-from passes.schedule import Combine, Operand, masks_of
+from passes.partitions import page_order
+from passes.schedule import MIN_DEPTH, Combine, Operand, masks_of
 
 PARTIAL = "p"
 """Axis that counts the cores whose partial results are combined."""
@@ -79,15 +80,16 @@ def _whole(low: Lowering, axes: Iterable[str]) -> list[str]:
 
 
 def _declare_carried(low: Lowering) -> None:
-    """Two blocks for each value that steps hand on: the old one and the new one."""
+    """Blocks for each value that steps hand on."""
     values = [carried for loop in low.schedule.loops for carried in loop.carried]
     for count, carried in enumerate(values):
         name = f"cb_c{count}"
         entries = _whole(low, carried.axes)
         kind = WordAttr(carried.data_format)
-        _declare(
-            low, carried.argument, name, entries, data_format=kind, depth=number(2)
-        )
+        properties: dict[str, Attribute] = {"data_format": kind}
+        if carried.depth > 1:
+            properties["depth"] = number(carried.depth)
+        _declare(low, carried.argument, name, entries, **properties)
         low.buffers[carried.result] = low.buffers[carried.argument]
     for combine in low.schedule.combines:
         _declare_combine(low, combine)
@@ -128,6 +130,9 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
     value, use = operand.value, low.uses[operand.value]
     parameter = low.parameters[value]
     entries = _operand_entries(low, operand)
+    if operand.lent:
+        _declare_lent(low, value, parameter, use, axes=operand.axes)
+        return
     index = _index_of(low, value)
     row: str | Expr = use.map[0] if index is None else f"cb_{index}"
     properties: dict[str, Attribute] = {
@@ -137,10 +142,26 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
     if index is not None:
         properties["rows"] = UnitAttr()
     if not operand.resident:
-        properties["depth"] = number(2)
+        properties["depth"] = number(use.depth or MIN_DEPTH)
     _declare(low, value, f"cb_{parameter}", entries, **properties)
     if use.along is not None:
-        _declare_multicast(low, value, parameter, use.along)
+        _declare_multicast(low, operand, parameter, use)
+
+
+def _declare_lent(
+    low: Lowering, value: SSAValue, parameter: str, use: Use, *, axes: Sequence[str]
+) -> None:
+    """A buffer over the shard: the core's whole part, in the order it lies in."""
+    low.buffers[value] = tensix.CircularBufferOp.create(
+        properties={
+            "sym_name": LocalAttr(f"cb_{parameter}"),
+            "block": AxesAttr(
+                tuple(f"{axis}.part" for axis in page_order(use.map, axes))
+            ),
+            "shard": LocalAttr(parameter),
+            "shard_map": MapAttr(use.map),
+        }
+    )
 
 
 def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
@@ -149,7 +170,9 @@ def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
     if low.uses[operand.value].index:
         return [axis for axis in operand.axes if axis not in low.outer]
     if operand.resident or operand.loop is not None:
-        return _whole(low, operand.axes)
+        entries = _whole(low, operand.axes)
+        # Columns of sharded weights lie tile behind tile: so may their pages.
+        return entries[::-1] if low.uses[operand.value].sharded else entries
     if not low.schedule.keeps_column(operand, low.axes):
         return operand.axes
     made = low.schedule.axes.real(low.schedule.outputs[0])
@@ -165,18 +188,29 @@ def _index_of(low: Lowering, value: SSAValue) -> str | None:
 
 
 def _declare_multicast(
-    low: Lowering, value: SSAValue, parameter: str, along: str
+    low: Lowering, operand: Operand, parameter: str, use: Use
 ) -> None:
-    low.multicasts[value] = tensix.MulticastOp.create(
-        properties={
-            "sym_name": LocalAttr(f"mc_{parameter}"),
-            "buffer": LocalAttr(f"cb_{parameter}"),
-            "along": WordAttr(along),
-            "master": PointAttr(_MASTERS[along]),
-            "noc": number(0),
-            "linked": UnitAttr(),
-        }
-    )
+    assert use.along is not None
+    noc = 0 if _is_weight(low, operand.value) else low.multicast_noc
+    properties: dict[str, Attribute] = {
+        "sym_name": LocalAttr(f"mc_{parameter}"),
+        "buffer": LocalAttr(f"cb_{parameter}"),
+        "along": WordAttr(use.along),
+        "master": PointAttr(_MASTERS[use.along]),
+        "noc": number(noc),
+        "linked": UnitAttr(),
+    }
+    if use.turns > 1:
+        cut = low.piece_of(operand)
+        x, y = _MASTERS[use.along]
+        master = (x, cut.turn) if use.along == "y" else (cut.turn, y)
+        properties["master"] = PointAttr(master)
+        properties["pieces"] = AxesAttr(cut.entries)
+    low.multicasts[operand.value] = tensix.MulticastOp.create(properties=properties)
+
+
+def _is_weight(low: Lowering, value: SSAValue) -> bool:
+    return value in low.schedule.streamed
 
 
 def _declare_helpers(low: Lowering, index: int) -> None:
@@ -223,6 +257,10 @@ def _declare_outputs(low: Lowering) -> None:
     made: tuple[Use, ...] = low.program.makes.data
     for value, use in zip(low.schedule.outputs, made, strict=True):
         parameter = low.parameters[value]
+        if use.lent:
+            axes = low.result_axes(value)
+            _declare_lent(low, value, parameter, use, axes=axes)
+            continue
         _declare(
             low,
             value,

@@ -11,14 +11,14 @@ from xdsl.ir import Operation, SSAValue
 
 from backend import build
 from dialects import tensix, ttir
-from dialects.expr import Binary, Const, Expr, Name
+from dialects.expr import Binary, Const, Expr, Name, floordiv, modulo
 from dialects.grid import NO_AXIS, ProgramOp, StageOp, Use
 from dialects.program import Axis
 from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, capacity
 from passes.region_views import stored
-from passes.schedule import Schedule
+from passes.schedule import Operand, Schedule
 
 ONES = "one"
 """Key of the scaler tile of reductions."""
@@ -32,6 +32,17 @@ COLUMN_OF_ONES = "ones"
 
 BufferKey: TypeAlias = "SSAValue | str | tuple[SSAValue, str]"
 """What a circular buffer is for: a value, a helper, a copy of a value."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a block that one core reads and sends: `size` tiles of an axis, all of
+    the axes behind it. `turn` counts the pieces of a block."""
+
+    axis: str
+    size: int
+    entries: tuple[str, ...]
+    turn: Expr
 
 
 @dataclass
@@ -91,7 +102,13 @@ class Lowering:
     @property
     def streams_weights(self) -> bool:
         """Whether the reader is busy with weights; the writer loads residents then."""
-        return self.first_weights is not None
+        looped = any(self.schedule.weights_in(loop) for loop in self.schedule.loops)
+        return looped or self.first_weights is not None
+
+    @property
+    def multicast_noc(self) -> int:
+        """The NoC for what cores share: the one on which no weights arrive."""
+        return 1 if self.streams_weights else 0
 
     @property
     def first_weights(self) -> int | None:
@@ -165,6 +182,18 @@ class Lowering:
             bounds.append(Binary("<", axis, Const(part.stop)))
         return bounds[0] if len(bounds) == 1 else Binary("and", bounds[0], bounds[1])
 
+    @property
+    def lent_outputs(self) -> list[str]:
+        """Names of the buffers over the shards of results."""
+        lent = self.schedule.lent_outputs
+        return [self.name(value) for value in self.schedule.outputs if value in lent]
+
+    @property
+    def written(self) -> list[SSAValue]:
+        """Results that are written block by block."""
+        lent = self.schedule.lent_outputs
+        return [value for value in self.schedule.outputs if value not in lent]
+
     def makes_output(self, stage: StageOp) -> bool:
         """Whether a stage yields a result of the program."""
         return any(value in self.schedule.outputs for value in stage.results)
@@ -212,6 +241,22 @@ class Lowering:
             steps[axis] = min(room, size)
             room = max(1, room // steps[axis])
         return steps
+
+    def piece_of(self, operand: Operand) -> Piece:
+        """How the block of an operand is cut that cores send in turn."""
+        cut = self.schedule.cut_axis(operand, self.axes)
+        assert cut is not None
+        turns = self.uses[operand.value].turns
+        size = cut.part // turns
+        place = operand.axes.index(cut.name)
+        stepped = self.schedule.stepped
+        entries = [axis if axis in stepped else f"{axis}.part" for axis in operand.axes]
+        entries[place] = f"{cut.name}.{size}"
+        start = floordiv(Name(f"{cut.name}.start"), size)
+        spread = cut.cores > 1
+        return Piece(
+            cut.name, size, tuple(entries), modulo(start, turns) if spread else start
+        )
 
     # -- loops ---------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ from xdsl.ir import Operation, SSAValue
 from backend import build
 from backend.build import Body
 from backend.loops import on_first, steps_of
-from backend.lowering_context import Lowering, embedding_of, nest
+from backend.lowering_context import Lowering, embedding_of, nest, number
 from dialects import tensix_movement as movement
 from dialects import ttir
-from dialects.expr import Binary, Const, Expr, Name
+from dialects.expr import Binary, Const, Expr, Name, add, multiply
 from dialects.grid import StageOp
 from dialects.syntax import LocalAttr
 from passes.schedule import Loop
@@ -25,17 +25,30 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
     if depth == len(low.outer):
         for item in low.schedule.items:
             if isinstance(item, Loop):
-                body.extend(steps_of(low, item, _load_step(low, item)))
+                body.extend(steps_of(low, item, load_step(low, item)))
             elif isinstance(item, int) and item >= (low.first_weights or 0):
                 ops = stream(low, item, low.schedule.stages[item], noc=None)
                 body.extend(on_first(low, item, ops))
     return body.ops
 
 
-def _load_step(low: Lowering, loop: Loop) -> list[Operation]:
-    """What one step of a loop reads."""
-    values = [o.value for o in low.schedule.operands if o.loop is loop]
-    return [op for value in values for op in _load(low, value, None)]
+def load_step(
+    low: Lowering, loop: Loop, *, noc: int | None = None, beside_weights: bool = False
+) -> list[Operation]:
+    """What one step of a loop reads: weights, or all that comes `beside_weights`.
+
+    Where a loop brings no weights, the reader reads everything.
+    """
+    weights = low.schedule.weights_in(loop)
+    values = [
+        operand.value
+        for operand in low.schedule.operands
+        if operand.loop is loop and (operand.value in weights) != beside_weights
+    ]
+    if not weights:
+        values = [o.value for o in low.schedule.operands if o.loop is loop]
+        values = [] if beside_weights else values
+    return [op for value in values for op in _load(low, value, noc)]
 
 
 def load_residents(
@@ -54,6 +67,13 @@ def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
     name = low.name(value)
     body = Body()
     body.reserve(name)
+    if low.uses[value].lent:
+        body.push(name)
+        return body.ops
+    if low.uses[value].turns > 1:
+        body.extend(_take_turns(low, value, noc))
+        body.push(name)
+        return body.ops
     cast = low.multicasts.get(value)
     read = Body()
     read.read(name, noc)
@@ -70,6 +90,33 @@ def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
         body.extend([build.branch(Binary("==", place, Const(0)), read.ops)])
         body.extend([build.branch(Binary(">", place, Const(0)), receive.ops)])
     body.push(name)
+    return body.ops
+
+
+def _take_turns(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
+    """Cores of a line read a piece each, then send theirs in turn to all others."""
+    use, name = low.uses[value], low.name(value)
+    operand = next(o for o in low.schedule.operands if o.value is value)
+    piece, sent = low.piece_of(operand), low.multicasts[value].sym_name.data
+    assert use.along is not None
+    place = Name(use.along)
+    if use.along == "xy":
+        place = add(multiply(Name("y"), use.turns), Name("x"))
+    read, exchange = Body(), Body()
+    stated = None if noc is None else number(noc)
+    read.add(movement.ReadOp, buffer=LocalAttr(name), noc=stated)
+    sends, receives = Body(), Body()
+    sends.add(movement.SendOp, multicast=LocalAttr(sent))
+    exchange.extend([build.branch(Binary("==", place, piece.turn), sends.ops)])
+    for where in ("<", ">"):
+        receives = Body()
+        receives.add(movement.ReceiveOp, multicast=LocalAttr(sent))
+        exchange.extend([build.branch(Binary(where, place, piece.turn), receives.ops)])
+    body = Body()
+    own = build.branch(Binary("==", place, piece.turn), read.ops)
+    body.extend([build.loop(piece.axis, [own], piece.size)])
+    body.add(movement.ReadBarrierOp)
+    body.extend([build.loop(piece.axis, exchange.ops, piece.size)])
     return body.ops
 
 

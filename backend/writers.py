@@ -24,7 +24,7 @@ from backend.loops import (
     steps_of,
 )
 from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
-from backend.readers import load_residents, stream
+from backend.readers import load_residents, load_step, stream
 from dialects import tensix_movement as movement
 from dialects.expr import Binary, Const, add
 from dialects.grid import CausalMaskOp, PadMaskOp, PositionMaskOp, StageOp
@@ -49,6 +49,9 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):
         body.extend(_inside(low))
+    for name in [] if depth else low.lent_outputs:
+        body.wait(name)
+        body.pop(name)
     return body.ops
 
 
@@ -59,7 +62,8 @@ def _inside(low: Lowering) -> list[Operation]:
     for item in low.schedule.items:
         if isinstance(item, Loop):
             fills = [op for mask in masks_in(low, item) for op in _fill(low, mask)]
-            body.extend(steps_of(low, item, fills))
+            loads = load_step(low, item, noc=0, beside_weights=True)
+            body.extend(steps_of(low, item, [*loads, *fills]))
         elif isinstance(item, Combine):
             body.extend(_hand_over(low, item))
         else:
@@ -122,7 +126,7 @@ def _fill(low: Lowering, mask: Operation) -> list[Operation]:
 def _write(low: Lowering, stage: StageOp) -> list[Operation]:
     inner = Body()
     for value in stage.results:
-        if value in low.schedule.outputs:
+        if value in low.written:
             name = low.name(value)
             inner.wait(name)
             inner.extend([_store(low, value, name)])

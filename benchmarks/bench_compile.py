@@ -127,6 +127,7 @@ def compiled(name: str, layers: int | None) -> dict[str, Any]:
     from dialects.netlist_text import print_netlist
     from dialects.tensix import ProgramOp
     from forge.frontends.generation import import_generation
+    from forge.program_timer import ProgramTimer
     from passes.context import CompileContext
     from passes.pipeline import run_pipeline
 
@@ -141,7 +142,9 @@ def compiled(name: str, layers: int | None) -> dict[str, Any]:
 
     lengths = {"prefill_lengths": [PROMPT], "cache_length": CACHE}
     found = timed("import", lambda: import_generation(model, **lengths))
-    module, context = found.module, CompileContext(values=dict(found.values))
+    timer = ProgramTimer(chip="n150")
+    context = CompileContext(values=dict(found.values), timer=timer)
+    module = found.module
     timed(
         "passes",
         lambda: run_pipeline(context, module, chip="n150", weights_format="bf16"),

@@ -116,11 +116,13 @@ def compile_generation(module: Any, folder: Path) -> None:
     from backend.assemble import assemble_netlist
     from dialects.netlist_text import print_netlist
     from forge.frontends.generation import import_generation
+    from forge.program_timer import ProgramTimer
     from passes.context import CompileContext
     from passes.pipeline import run_pipeline
 
     found = import_generation(module, prefill_lengths=[PROMPT], cache_length=CACHE)
-    context = CompileContext(values=dict(found.values))
+    timer = ProgramTimer(chip="n150")
+    context = CompileContext(values=dict(found.values), timer=timer)
     run_pipeline(context, found.module, chip="n150", weights_format="bf16")
     netlist = assemble_netlist(found.module, name="model", chip="n150")
     (folder / "netlist.mlir").write_text(print_netlist(netlist))

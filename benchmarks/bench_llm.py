@@ -23,6 +23,7 @@ from dialects.netlist_text import parse_netlist, print_netlist
 from forge.frontends.generation import import_generation
 from forge.profile import Profile, profile_machine
 from forge.profile.bounds import Bound
+from forge.program_timer import ProgramTimer
 from passes.context import CompileContext
 from passes.pipeline import run_pipeline
 from runtime.emulator import Machine
@@ -103,7 +104,9 @@ def machine_of(case: Case) -> Machine:
     found = import_generation(
         model, prefill_lengths=[PROMPT], cache_length=CACHE, batch=case.batch
     )
-    context, formats = CompileContext(values=dict(found.values)), FORMATS[case.formats]
+    formats = FORMATS[case.formats]
+    timer = ProgramTimer(chip="n150", weights_format=formats)
+    context = CompileContext(values=dict(found.values), timer=timer)
     run_pipeline(context, found.module, chip="n150", weights_format=formats)
     netlist = assemble_netlist(
         found.module, name="llama", chip="n150", weights_format=formats

@@ -8,10 +8,11 @@ scratch buffer lives from the first run that binds it to the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
-from dialects.bindings import Bindings, BufferInstance
+from dialects.bindings import Bindings
 from dialects.chip import Chip
 from dialects.program import ProgramFacts, Tensor
 from dialects.tensix import NetlistOp, RunOp
@@ -91,7 +92,11 @@ def bytes_per_unit(tensor: Tensor, chip: Chip) -> int:
     """Bytes in the fullest bank (DRAM) or core (L1), aligned."""
     if tensor.shards is not None:
         rows, columns = tensor.shard_tiles
-        return chip.aligned(rows * columns * page_bytes(tensor))
+        shard_bytes = chip.aligned(rows * columns * page_bytes(tensor))
+        in_dram = tensor.memory == "dram"
+        return shard_bytes * (
+            -(-prod(tensor.shards) // chip.num_dram_banks) if in_dram else 1
+        )
     units = chip.num_dram_banks if tensor.memory == "dram" else chip.num_cores
     page = chip.aligned(page_bytes(tensor))
     num_pages = tensor.num_tiles
@@ -128,37 +133,36 @@ def allocate_buffers(netlist: NetlistOp, chip: Chip) -> dict[str, Place]:
     places = {}
     for memory in ("dram", "l1"):
         own = [b for b in live if b.tensor.memory == memory]
-        offsets = _first_fit(own, lives, chip)
+        sizes = {b.name: bytes_per_unit(b.tensor, chip) for b in own}
+        offsets = first_fit(sizes, lives)
         for buffer in own:
-            num_bytes = bytes_per_unit(buffer.tensor, chip)
+            num_bytes = sizes[buffer.name]
             offset = offsets[buffer.name]
             address = offset if memory == "dram" else chip.l1_bytes - offset - num_bytes
             places[buffer.name] = Place(memory, address, num_bytes, *lives[buffer.name])
     return places
 
 
-def _first_fit(
-    buffers: Iterable[BufferInstance],
-    lives: Mapping[str, tuple[int, int]],
-    chip: Chip,
+def first_fit(
+    sizes: Mapping[str, int], lives: Mapping[str, tuple[int, int]]
 ) -> dict[str, int]:
     """Offsets such that buffers that live at one time do not overlap.
 
-    What lives longest goes first, so that weights lie in one piece at the bottom.
+    `sizes` are bytes, `lives` the first and last run of each. What lives longest goes
+    first, so that weights lie in one piece at the bottom.
     """
-    order = sorted(buffers, key=lambda b: lives[b.name][0] - lives[b.name][1])
+    order = sorted(sizes, key=lambda name: lives[name][0] - lives[name][1])
     whole = (0, max((last for _, last in lives.values()), default=0))
     taken: list[tuple[int, int, int, int]] = []
     offsets, bottom = {}, 0
-    for buffer in order:
-        num_bytes = bytes_per_unit(buffer.tensor, chip)
-        if lives[buffer.name] == whole:
-            offsets[buffer.name], bottom = bottom, bottom + num_bytes
+    for name in order:
+        num_bytes, (first, last) = sizes[name], lives[name]
+        if (first, last) == whole:
+            offsets[name], bottom = bottom, bottom + num_bytes
             continue
-        first, last = lives[buffer.name]
         offset = _gap(taken, first, last, num_bytes, bottom)
         taken.append((offset, offset + num_bytes, first, last))
-        offsets[buffer.name] = offset
+        offsets[name] = offset
     return offsets
 
 

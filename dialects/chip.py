@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import NamedTuple
 
@@ -65,6 +65,51 @@ class Chip:
     def l1_usable_bytes(self) -> int:
         """L1 that circular buffers and tensors share, in bytes per core."""
         return self.l1_bytes - self.l1_reserved_bytes
+
+    @cached_property
+    def bank_cores(self) -> tuple[Core, ...]:
+        """Worker cores beside the DRAM banks: core p serves bank p mod banks.
+
+        The first of each bank come first, then the second, and so on. Reads on NoC 0
+        go right, then down: a bank's cores are those of one row behind its endpoint,
+        up to the next column of DRAM. Where that row has no workers it is the next free
+        row below, so that no two banks share a link (wormhole.md section 4.5).
+        """
+        free = {end.noc_x: list(range(self.grid.y)) for end in self.dram_endpoints}
+        banks = range(self.num_dram_banks)
+        own = [b for b in banks if self.dram_endpoints[b].noc_y in self._used_rows]
+        rows: dict[int, int] = {}
+        for bank in (*own, *(b for b in banks if b not in own)):
+            end = self.dram_endpoints[bank]
+            rows[bank] = self._row_below(end, free[end.noc_x])
+            free[end.noc_x].remove(rows[bank])
+        lines = [self._columns_behind(end) for end in self.dram_endpoints]
+        return tuple(
+            Core(lines[bank][place], rows[bank])
+            for place in range(min(map(len, lines)))
+            for bank in range(self.num_dram_banks)
+        )
+
+    @property
+    def _used_rows(self) -> tuple[int, ...]:
+        """NoC rows of the logical grid."""
+        return self.worker_rows[: self.grid.y]
+
+    def _row_below(self, end: NocPoint, free: list[int]) -> int:
+        """The first of some logical rows at or below a tile, round the torus."""
+        return min(
+            free, key=lambda row: (self.worker_rows[row] - end.noc_y) % self.noc_rows
+        )
+
+    def _columns_behind(self, end: NocPoint) -> list[int]:
+        """Logical columns from a tile rightwards to the next column of DRAM."""
+        others = {e.noc_x for e in self.dram_endpoints if e.noc_x > end.noc_x}
+        stop = min(others, default=self.noc_columns)
+        return [
+            column
+            for column, x in enumerate(self.worker_columns[: self.grid.x])
+            if end.noc_x < x < stop
+        ]
 
     def noc_point(self, core: Core) -> NocPoint:
         """Where a logical core lies on the die."""

@@ -84,11 +84,11 @@ def _sharing(
 def _layout(
     run: RunOp, buffer: CircularBuffer, bound: str, tensor: Tensor
 ) -> Iterator[ForgeError]:
-    if buffer.over and tensor.shards is None:
+    if buffer.over and (tensor.shards is None or tensor.memory == "dram"):
         yield fault(
             buffer.op,
-            f"%{buffer.name} lies over @{bound}, which is not cut into shards",
-            advice=f"write `shards` at @{bound}, or `of` instead of `over`",
+            f"%{buffer.name} lies over @{bound}, which is not cut into shards in L1",
+            advice=f"write `l1` and `shards` at @{bound}, or `of` instead of `over`",
         )
     if buffer.rows == tensor.row_major or tensor.data_format.is_integer:
         return
@@ -246,12 +246,20 @@ def _alignment(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
 
 def _shards(bindings: Bindings, chip: Chip) -> Iterator[ForgeError]:
     for op in bindings.buffer_ops:
-        rows, columns = tensor_of(op).shards or (1, 1)
-        if rows > chip.grid.y or columns > chip.grid.x:
+        tensor = tensor_of(op)
+        if tensor.memory == "dram":
+            continue
+        rows, columns = tensor.shards or (1, 1)
+        fits = rows <= chip.grid.y and columns <= chip.grid.x
+        limit = f"{chip.grid.y}x{chip.grid.x} on {chip.name}"
+        if tensor.shards_over is not None:
+            fits = rows * columns <= chip.num_cores
+            limit = f"{chip.num_cores} in all on {chip.name}"
+        if not fits:
             yield fault(
                 op,
                 f"{op.sym_name} is cut into more shards than there are cores",
-                limit=f"{chip.grid.y}x{chip.grid.x} on {chip.name}",
+                limit=limit,
                 value=f"{rows}x{columns}",
                 advice="cut it into fewer rows and columns of shards",
             )

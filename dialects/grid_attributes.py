@@ -79,17 +79,42 @@ def _write_axis(axis: Axis) -> str:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where a tensor between programs lies, page by page or in shards.
+
+    `shards` are rows and columns of parts in L1; part (i, j) lies on core (x=j, y=i)
+    or, with `over` "xy", parts and cores are both counted row by row.
+    """
+
+    memory: str = "dram"
+    shards: tuple[int, int] | None = None
+    over: str | None = None
+
+    def __str__(self) -> str:
+        text = self.memory
+        if self.shards is not None:
+            text += f" shards {self.shards[0]}x{self.shards[1]}"
+        return text if self.over is None else f"{text} over {self.over}"
+
+
+DRAM = Layout()
+
+
+@dataclass(frozen=True)
 class Use:
     """How a program uses an operand, or makes a result.
 
     `axes` has an axis for each dimension of the tensor as the region sees it; `map`
     gives row and column of a tile in the buffer behind it. `along` says which way its
-    master multicasts it, `index` that it holds row numbers for a gather, `cleaned`
-    that its padding is filled with zeros after it was read. `scalars` names an operand
-    whose elements are run-time scalars, with the greatest that there can be. Of a
-    result, `row` says which row of each tile is written and to which row, counted from
-    the tile of the map; `inplace` is the number of the operand whose buffer it is
-    written to.
+    master multicasts it, in `turns` pieces, each from another core. `index` says that
+    it holds row numbers for a gather, `cleaned` that its padding is filled with zeros
+    after it was read, `sharded` that each column of tiles lies whole in one DRAM bank,
+    `depth` how many blocks its circular buffer holds where that was decided. `scalars`
+    names an operand whose elements are run-time scalars, with the greatest that there
+    can be. Of a result, `row` says which row of each tile is written and to which row,
+    counted from the tile of the map; `inplace` is the number of the operand whose
+    buffer it is written to; `layout` says where it lies. `lent` says that every core
+    has its part in its own shard, so that nothing is moved.
     """
 
     axes: tuple[str, ...]
@@ -100,18 +125,28 @@ class Use:
     scalars: tuple[str, int] | None = None
     row: tuple[Expr, Expr] | None = None
     inplace: int | None = None
+    sharded: bool = False
+    depth: int | None = None
+    layout: Layout = DRAM
+    lent: bool = False
+    turns: int = 1
 
     def __str__(self) -> str:
         text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
         if self.along is not None:
             text += f" along {self.along}"
+            text += f" turns {self.turns}" if self.turns > 1 else ""
         text += " index" if self.index else ""
         text += " cleaned" if self.cleaned else ""
+        text += " sharded" if self.sharded else ""
+        text += f" depth {self.depth}" if self.depth is not None else ""
         if self.scalars is not None:
             text += f" scalars {self.scalars[0]} {self.scalars[1]}"
         if self.row is not None:
             text += f" row {self.row[0]} to {self.row[1]}"
-        return text if self.inplace is None else f"{text} inplace {self.inplace}"
+        text += "" if self.inplace is None else f" inplace {self.inplace}"
+        text += "" if self.layout == DRAM else f" in {self.layout}"
+        return f"{text} lent" if self.lent else text
 
 
 @irdl_attr_definition
@@ -140,12 +175,17 @@ def _read_use(parser: AttrParser) -> Use:
     map_ = parser.parse_comma_separated_list(
         parser.Delimiter.SQUARE, lambda: parse_expr(parser)
     )
-    along = None
+    along, turns = None, 1
     if parser.parse_optional_keyword("along") is not None:
         along = parser.parse_identifier()
+        if parser.parse_optional_keyword("turns") is not None:
+            turns = parser.parse_integer()
     index = parser.parse_optional_keyword("index") is not None
     cleaned = parser.parse_optional_keyword("cleaned") is not None
-    scalars = row = inplace = None
+    sharded = parser.parse_optional_keyword("sharded") is not None
+    depth = scalars = row = inplace = None
+    if parser.parse_optional_keyword("depth") is not None:
+        depth = parser.parse_integer()
     if parser.parse_optional_keyword("scalars") is not None:
         scalars = (parser.parse_identifier(), parser.parse_integer())
     if parser.parse_optional_keyword("row") is not None:
@@ -154,11 +194,37 @@ def _read_use(parser: AttrParser) -> Use:
         row = (first, parse_sum(parser))
     if parser.parse_optional_keyword("inplace") is not None:
         inplace = parser.parse_integer()
+    layout = DRAM
+    if parser.parse_optional_keyword("in") is not None:
+        layout = _read_layout(parser)
+    lent = parser.parse_optional_keyword("lent") is not None
     if len(map_) != 2:
         parser.raise_error("a map has a row and a column")
     return Use(
-        tuple(axes), (map_[0], map_[1]), along, index, cleaned, scalars, row, inplace
+        tuple(axes),
+        (map_[0], map_[1]),
+        along,
+        index,
+        cleaned,
+        scalars,
+        row,
+        inplace,
+        sharded,
+        depth,
+        layout,
+        lent,
+        turns,
     )
+
+
+def _read_layout(parser: AttrParser) -> Layout:
+    memory, shards, over = parser.parse_identifier(), None, None
+    if parser.parse_optional_keyword("shards") is not None:
+        rows, columns = parser.parse_dimension_list()
+        shards = (rows, columns)
+        if parser.parse_optional_keyword("over") is not None:
+            over = parser.parse_identifier()
+    return Layout(memory, shards, over)
 
 
 @irdl_attr_definition

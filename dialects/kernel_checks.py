@@ -254,7 +254,7 @@ def _gathers(counts: ProgramCounts) -> Iterator[ForgeError]:
     for gather in facts.gathers.values():
         yield from _slots(facts, gather)
         for core in facts.cores:
-            index = facts.axes[gather.axis].index_on(core, facts.grid.x)
+            index = facts.place_on(gather.axis, core)
             if index:
                 continue
             line = [

@@ -121,12 +121,14 @@ def _multicast_note(program: ProgramSummary, cast: Multicast) -> str:
         "xy": f"(0,0) to ({last_x},{last_y})",
     }
     buffer = facts.circular_buffers[cast.buffer]
-    size = f"{buffer.block_pages} tiles"
+    pages = facts.sent_pages(cast)
+    size = f"{pages} tiles"
     if program.tensors is not None:
         data_format = facts.format_of(buffer, dict(program.tensors))
-        size += f", {show_bytes(buffer.block_pages * data_format.tile_bytes)}"
+        size += f", {show_bytes(pages * data_format.tile_bytes)}"
+    what = "block" if cast.pieces is None else "piece"
     return (
-        f"({x},{y}) -> {corners[cast.along]}, {size} a block; "
+        f"({x},{y}) -> {corners[cast.along]}, {size} a {what}; "
         f"semaphores %{cast.name}.ready, %{cast.name}.valid"
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+import numpy as np
 from xdsl.ir import Block, Operation
 
 from dialects.chip import Chip, Core
@@ -34,16 +35,48 @@ from dialects.tensix import (
 
 
 @dataclass(frozen=True)
-class Range:
-    """A run of tiles along an axis. `bound` is the same on every core.
+class Dealt:
+    """Tiles that a core gets in turn: `run` of them, then the next `stride` further."""
 
-    Where blocks are dealt in turn, `stride` is the way from one to the next.
+    run: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """Tiles of a core along an axis. `bound` is the most that any core has.
+
+    They follow each other, unless blocks are `dealt` in turn. `before` are the tiles of
+    the core that come before the first one; blocks count pages from there.
     """
 
     start: int
     size: int
     bound: int
-    stride: int | None = None
+    dealt: Dealt | None = None
+    before: int | None = None
+
+    @property
+    def place(self) -> int:
+        """Where the first tile stands among those of the core, or of the axis."""
+        return self.start if self.before is None else self.before
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether the tiles do not follow each other."""
+        return self.dealt is not None and self.size > self.dealt.run
+
+    @property
+    def tiles(self) -> np.ndarray:
+        """The numbers of the tiles."""
+        return self.start + self._way(np.arange(self.size))
+
+    def _way(self, count: np.ndarray) -> np.ndarray:
+        """From the first tile to one that comes so many of the core's later."""
+        if self.dealt is None:
+            return count
+        blocks, inside = np.divmod(count, self.dealt.run)
+        return blocks * self.dealt.stride + inside
 
     def steps(self, by: int, to: int | None = None) -> Iterator[Range]:
         """The blocks of a loop over this range, up to `to` where that is given.
@@ -51,21 +84,35 @@ class Range:
         Every core takes the same number of steps; where the extent ends early the
         range is empty, and begins and stops there.
         """
-        stop, bound = self.start + self.size, self.bound
-        stride = by if self.stride is None else self.stride
-        if self.stride is not None:
-            first = self.start % self.stride
-            most = stop if to is None else min(stop, to)
-            wanted = bound if to is None else min(bound, to)
-            for start in range(first, first + -(-wanted // stride) * stride, stride):
-                yield Range(start, max(0, min(by, most - start)), by)
+        if self.dealt is not None:
+            yield from self._dealt_steps(self.dealt, by, to)
             return
+        stop, bound = self.start + self.size, self.bound
         if to is not None:
             stop, bound = min(stop, to), min(bound, to - self.start)
         end = max(stop, self.start)
         for offset in range(0, bound, by):
             start = min(self.start + offset, end)
-            yield Range(start, max(0, min(by, stop - start)), min(by, self.bound))
+            before = None if self.before is None else self.before + start - self.start
+            size = max(0, min(by, stop - start))
+            yield Range(start, size, min(by, self.bound), before=before)
+
+    def _dealt_steps(self, dealt: Dealt, by: int, to: int | None) -> Iterator[Range]:
+        """Steps over what was dealt: parts of a block, or several whole blocks."""
+        bound = self.bound
+        if to is not None:
+            bound = min(bound, -(-to // dealt.stride) * dealt.run)
+        several = by >= 2 * dealt.run
+        by = by - by % dealt.run if several else min(by, dealt.run)
+        for first in range(0, bound, max(by, dealt.run)):
+            for count in range(first, first + max(by, dealt.run), by):
+                start = self.start + int(self._way(np.array(count)))
+                left = dealt.run - count % dealt.run
+                size = max(0, min(by, self.size - count, by if several else left))
+                if to is not None:
+                    size = max(0, min(size, to - start))
+                kept = dealt if several else None
+                yield Range(start, size, by, kept, self.place + count)
 
 
 @dataclass(frozen=True)
@@ -83,9 +130,9 @@ class Axis:
 
     @property
     def part(self) -> int:
-        """What the first core gets: an equal run, rounded up to whole units."""
+        """What the first core gets: a run of whole units, or all its dealt blocks."""
         if self.dealt:
-            return self.extent
+            return self.share
         units = -(-self.extent // self.unit)
         return min(-(-units // self.cores) * self.unit, self.extent)
 
@@ -97,24 +144,58 @@ class Axis:
         blocks = -(-self.extent // self.block)
         return min(-(-blocks // self.cores) * self.block, self.extent)
 
-    def index_on(self, core: Core, columns: int) -> int:
-        """Which part of this axis a core has, from its coordinates."""
-        position = {
-            "x": core.x,
-            "y": core.y,
-            "xy": core.y * columns + core.x,
-            None: 0,
-        }[self.over]
+    def index_at(self, position: int) -> int:
+        """Which part of this axis is at a position in the order it is spread over."""
         return (position // self.stride) % self.cores
 
-    def range_on(self, core: Core, columns: int) -> Range:
-        """The core's run: `min(part, extent - start)` tiles, maybe none."""
+    def range_at(self, position: int) -> Range:
+        """The run at a position: `min(part, extent - start)` tiles, maybe none."""
+        index = self.index_at(position)
         if self.dealt:
-            start = self.index_on(core, columns) * self.block
-            size = max(0, self.extent - start)
-            return Range(start, size, self.extent, self.block * self.cores)
-        start = self.index_on(core, columns) * self.part
+            return self._dealt_at(index)
+        start = index * self.part
         return Range(start, max(0, min(self.part, self.extent - start)), self.part)
+
+    def _dealt_at(self, index: int) -> Range:
+        """The blocks that come to a core in turn; the last of all may be smaller."""
+        start, stride = index * self.block, self.block * self.cores
+        rounds, rest = divmod(max(0, self.extent - start), stride)
+        size = rounds * self.block + min(rest, self.block)
+        return Range(start, size, self.share, Dealt(self.block, stride), 0)
+
+
+@dataclass(frozen=True)
+class CoreOrder:
+    """The orders in which axes count cores: columns, rows, both folded, beside banks.
+
+    `columns` are those of the program's grid. Cores that are not beside a bank have
+    positions behind all others in that order.
+    """
+
+    columns: int
+    bank_cores: tuple[Core, ...]
+
+    @cached_property
+    def _beside_banks(self) -> dict[Core, int]:
+        return {core: number for number, core in enumerate(self.bank_cores)}
+
+    def position(self, over: str | None, core: Core) -> int:
+        """The position of a core in an order; 0 for an axis that is not spread."""
+        if over == "banks":
+            return self._beside_banks.get(core, len(self.bank_cores))
+        row_by_row = core.y * self.columns + core.x
+        return {"x": core.x, "y": core.y, "xy": row_by_row, None: 0}[over]
+
+    def core(self, over: str | None, position: int, like: Core) -> Core:
+        """The core at a position; the other coordinate is that of `like`."""
+        if over == "banks":
+            return self.bank_cores[position]
+        if over == "x":
+            return Core(position, like.y)
+        if over == "y":
+            return Core(like.x, position)
+        row, column = divmod(position, self.columns)
+        return Core(column, row)
 
 
 def _read_axis(op: AxisOp) -> Axis:
@@ -155,6 +236,7 @@ class Tensor:
     row_major: bool = False
     first_bank: int = 0
     shards: tuple[int, int] | None = None
+    shards_over: str | None = None
 
     @property
     def tile_rows(self) -> int:
@@ -177,6 +259,20 @@ class Tensor:
         rows, columns = self.shards or (1, 1)
         return -(-self.tile_rows // rows), -(-self.tile_columns // columns)
 
+    def shard_of(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row and column of the shard that each tile lies in, and its place there."""
+        height, width = self.shard_tiles
+        rows, columns = np.divmod(tiles, self.tile_columns)
+        inside = rows % height * width + columns % width
+        return rows // height, columns // width, inside
+
+    def shard_owners(self, tiles: np.ndarray, grid: Core) -> np.ndarray:
+        """The number of the core, or the part in DRAM, in which tiles lie."""
+        assert self.shards is not None
+        row, column, _ = self.shard_of(tiles)
+        folded = self.memory == "dram" or self.shards_over is not None
+        return row * (self.shards[1] if folded else grid.x) + column
+
     @property
     def num_bytes(self) -> int:
         """Bytes on the device."""
@@ -193,6 +289,7 @@ def tensor_of(buffer: BufferOp) -> Tensor:
         buffer.memory.data,
         buffer.row_major is not None,
         shards=None if buffer.shards is None else _pair(buffer.shards.data),
+        shards_over=None if buffer.shards_over is None else buffer.shards_over.data,
     )
 
 
@@ -244,6 +341,7 @@ class Multicast:
     master: tuple[Expr, Expr]
     noc: int
     linked: bool
+    pieces: tuple[str, ...] | None
     op: MulticastOp
 
 
@@ -356,6 +454,12 @@ class ProgramFacts:
             return int(size)
         return axis.part if size == "part" else axis.block
 
+    def sent_pages(self, cast: Multicast) -> int:
+        """Pages of a send, at most."""
+        if cast.pieces is None:
+            return self.circular_buffers[cast.buffer].block_pages
+        return prod(self._bound(entry, cast.op) for entry in cast.pieces)
+
     def scalar_ends(self) -> tuple[Environment, ...]:
         """Run-time scalars at the lower and the upper ends of their ranges.
 
@@ -394,54 +498,65 @@ class ProgramFacts:
     @cached_property
     def grid(self) -> Core:
         """Columns and rows of the rectangle that the program's cores fill."""
-        spans = {"x": 1, "y": 1, "xy": 1}
-        for axis in self.axes.values():
-            if axis.over is not None:
-                spans[axis.over] = max(spans[axis.over], axis.cores * axis.stride)
+        spans = self._spans
+        if spans["banks"] > 1:
+            return self.chip.grid
         if spans["xy"] == 1:
             return Core(spans["x"], spans["y"])
         columns = min(spans["xy"], self.chip.grid.x)
         return Core(columns, -(-spans["xy"] // columns))
 
     @cached_property
-    def num_positions(self) -> int:
-        """Positions, row by row, that have work: the last row may be partial."""
-        spans = [a.cores * a.stride for a in self.axes.values() if a.over == "xy"]
-        return max(spans, default=self.grid.x * self.grid.y)
+    def _spans(self) -> dict[str, int]:
+        """Positions with work in each order."""
+        spans = {"x": 1, "y": 1, "xy": 1, "banks": 1}
+        for axis in self.axes.values():
+            if axis.over is not None:
+                spans[axis.over] = max(spans[axis.over], axis.cores * axis.stride)
+        return spans
+
+    @cached_property
+    def order(self) -> CoreOrder:
+        """The orders in which the program's axes count cores."""
+        return CoreOrder(self.grid.x, self.chip.bank_cores)
+
+    def _has_work(self, core: Core) -> bool:
+        """Whether a core has a position in every order, and a part of every axis."""
+        return all(
+            self.order.position(over, core) < span
+            for over, span in self._spans.items()
+            if span > 1
+        ) and all(current.size for current in self.ranges_on(core).values())
 
     @cached_property
     def cores(self) -> tuple[Core, ...]:
         """The active cores, row by row: those whose part of every axis is not empty."""
-        columns = self.grid.x
-        everyone = (Core(x, y) for y in range(self.grid.y) for x in range(columns))
-        return tuple(
-            core
-            for core in everyone
-            if core.y * columns + core.x < self.num_positions
-            and all(a.range_on(core, columns).size for a in self.axes.values())
-        )
+        columns, rows = self.grid
+        everyone = (Core(x, y) for y in range(rows) for x in range(columns))
+        return tuple(filter(self._has_work, everyone))
 
     def index_on(self, core: Core) -> dict[str, int]:
         """The place of a core along each axis, as `k.index` in expressions."""
-        columns = self.grid.x
-        return {
-            f"{a.name}.index": a.index_on(core, columns) for a in self.axes.values()
-        }
+        return {f"{name}.index": self.place_on(name, core) for name in self.axes}
+
+    def place_on(self, axis: str, core: Core) -> int:
+        """The place of a core along one axis."""
+        found = self.axes[axis]
+        return found.index_at(self.order.position(found.over, core))
 
     def along(self, axis: str, core: Core, index: int) -> Core:
         """The core with this place along an axis, and the core's own along others."""
         found = self.axes[axis]
-        offset = (index - found.index_on(core, self.grid.x)) * found.stride
-        if found.over == "x":
-            return Core(core.x + offset, core.y)
-        if found.over == "y":
-            return Core(core.x, core.y + offset)
-        row, column = divmod(core.y * self.grid.x + core.x + offset, self.grid.x)
-        return Core(column, row)
+        position = self.order.position(found.over, core)
+        position += (index - found.index_at(position)) * found.stride
+        return self.order.core(found.over, position, core)
 
     def ranges_on(self, core: Core) -> dict[str, Range]:
         """The parts of all axes on a core."""
-        return {a.name: a.range_on(core, self.grid.x) for a in self.axes.values()}
+        return {
+            a.name: a.range_at(self.order.position(a.over, core))
+            for a in self.axes.values()
+        }
 
     def rectangle(self, multicast: Multicast, env: Environment) -> tuple[Core, Core]:
         """Corners (inclusive) of the cores that a master's multicast reaches."""
@@ -485,5 +600,6 @@ def _read_multicast(op: MulticastOp) -> Multicast:
         op.master.data,
         op.noc.value,
         op.linked is not None,
+        None if op.pieces is None else op.pieces.data,
         op,
     )

@@ -145,7 +145,12 @@ def _parameters(names: Names) -> Iterator[ForgeError]:
 
 def _grid(names: Names, chip: Chip) -> Iterator[ForgeError]:
     """Axes may be spread over the columns, rows or cores that the chip has."""
-    limits = {"x": chip.grid.x, "y": chip.grid.y, "xy": chip.num_cores}
+    limits = {
+        "x": chip.grid.x,
+        "y": chip.grid.y,
+        "xy": chip.num_cores,
+        "banks": len(chip.bank_cores),
+    }
     for op in names.axes.values():
         assert isinstance(op, AxisOp)
         if op.over is None or op.cores is None:
@@ -206,10 +211,7 @@ def _scalars(names: Names, op: Operation) -> Iterator[ForgeError]:
 
 def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
     assert isinstance(op, CircularBufferOp)
-    for entry in op.block.data:
-        axis, _, size = entry.partition(".")
-        if axis not in names.axes or not is_block_size(size):
-            yield _missing(names, op, "an axis", f"'{entry}'", names.axes)
+    yield from _block(names, op, op.block)
     if op.shares is not None and op.shares.data not in names.buffers:
         known = [f"%{name}" for name in names.buffers]
         yield _missing(names, op, "a circular buffer", str(op.shares), known)
@@ -220,6 +222,13 @@ def _buffer(names: Names, op: Operation) -> Iterator[ForgeError]:
     for index_map in (op.map, op.shard_map):
         if index_map is not None:
             yield from _map(names, op, index_map)
+
+
+def _block(names: Names, op: Operation, block: AxesAttr) -> Iterator[ForgeError]:
+    for entry in block.data:
+        axis, _, size = entry.partition(".")
+        if axis not in names.axes or not is_block_size(size):
+            yield _missing(names, op, "an axis", f"'{entry}'", names.axes)
 
 
 def _map(
@@ -262,6 +271,8 @@ def _multicast(names: Names, op: Operation) -> Iterator[ForgeError]:
     if op.buffer.data not in names.buffers:
         known = [f"%{name}" for name in names.buffers]
         yield _missing(names, op, "a circular buffer", str(op.buffer), known)
+    if op.pieces is not None:
+        yield from _block(names, op, op.pieces)
     for expr in op.master.data:
         yield from _expression(names, op, expr)
 

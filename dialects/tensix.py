@@ -45,7 +45,8 @@ from dialects.tensix_params import ParametersAttr
 
 MEMORIES = ("dram", "l1")
 LAYOUTS = ("tiled", "row_major")
-SPREADS = ("x", "y", "xy")
+LINES = ("x", "y", "xy")
+SPREADS = (*LINES, "banks")
 DST_MODES = ("fp32", "bf16")
 PROCESSORS = {"reader": "riscv1", "writer": "riscv0", "compute": "trisc"}
 
@@ -92,8 +93,10 @@ class BufferOp(IRDLOperation):
 
     The shape is in elements, the last two dimensions are tiled (or rows, where
     `row_major`). `shards 4x8` cuts the tiles into 4 rows and 8 columns of equal parts
-    (the last may be smaller); part (i, j) lies in L1 of core (x=j, y=i), row by row.
-    `from` gives the recipe over parameters of the weights file.
+    (the last may be smaller), each stored row by row; part (i, j) lies in L1 of core
+    (x=j, y=i) or, `over xy`, of the core that has its number, both counted row by row;
+    in DRAM it lies whole in bank `number mod banks`. `from` gives the recipe over
+    parameters of the weights file.
     """
 
     name = "tensix.buffer"
@@ -104,12 +107,13 @@ class BufferOp(IRDLOperation):
     shape = prop_def(ShapeAttr)
     row_major = opt_prop_def(UnitAttr)
     shards = opt_prop_def(ShapeAttr)
+    shards_over = opt_prop_def(WordAttr)
     role = opt_prop_def(WordAttr)
     recipe = opt_prop_def(StringAttr)
     assembly_format = (
         "$sym_name (`last` $last^)? $memory $data_format $shape "
-        "(`row_major` $row_major^)? (`shards` $shards^)? (`role` $role^)? "
-        "(`from` $recipe^)? attr-dict"
+        "(`row_major` $row_major^)? (`shards` $shards^)? (`over` $shards_over^)? "
+        "(`role` $role^)? (`from` $recipe^)? attr-dict"
     )
 
     def verify_(self) -> None:
@@ -123,13 +127,7 @@ class BufferOp(IRDLOperation):
             )
         if DataFormat(self.data_format.data).is_block_float and self.row_major:
             raise VerifyException("a block float shares exponents and must be tiled")
-        if self.shards is not None:
-            if self.memory.data != "l1" or self.row_major is not None:
-                raise VerifyException("`shards` are parts of a tiled buffer in l1")
-            if len(self.shards.data) != 2 or min(self.shards.data) < 1:
-                raise VerifyException(
-                    f"shards {self.shards} are not rows x columns of parts"
-                )
+        self._verify_shards()
         if ("$" in self.sym_name.data) != (self.last is not None):
             raise VerifyException("`last` and a `$` in the name belong together")
         if self.recipe is not None:
@@ -137,6 +135,19 @@ class BufferOp(IRDLOperation):
                 parse_recipe(self.recipe.data)
             except RecipeError as error:
                 raise VerifyException(str(error)) from error
+
+    def _verify_shards(self) -> None:
+        if self.shards is not None:
+            if self.row_major is not None:
+                raise VerifyException("`shards` are parts of a tiled buffer")
+            if len(self.shards.data) != 2 or min(self.shards.data) < 1:
+                raise VerifyException(
+                    f"shards {self.shards} are not rows x columns of parts"
+                )
+        if self.shards_over is not None:
+            _one_of("order of shards", self.shards_over.data, ("xy",))
+            if self.shards is None or self.memory.data != "l1":
+                raise VerifyException("`over` says how `shards` in l1 are counted")
 
 
 @irdl_op_definition
@@ -203,8 +214,9 @@ class AxisOp(IRDLOperation):
 
     `over x 8` gives each of 8 columns an equal run of `part` tiles, a multiple of
     `unit`; `over xy 18 stride 2` counts cores row by row and takes digit
-    `(core floordiv 2) mod 18`. `block` is what one step of `for` covers. `dealt`
-    gives each core one block after another in turn, instead of a run of its own.
+    `(core floordiv 2) mod 18`; `over banks 24` counts the cores beside the DRAM banks,
+    one of each bank first. `block` is what one step of `for` covers. `dealt` gives each
+    core one block after another in turn, instead of a run of its own.
     """
 
     name = "tensix.axis"
@@ -318,24 +330,27 @@ class MulticastOp(IRDLOperation):
     """A multicast: `of %a along x from (0, y)`, one master to a line or rectangle.
 
     `along x` reaches the row of the master, `along y` its column, `along xy` all
-    cores of the program. Semaphores `%name.ready` (count of receivers that have
-    room) and `%name.valid` (flag that data have landed) belong to it.
+    cores of the program. A send is a block, or with `pieces [m.1, k]` the pages of the
+    current ranges, up to so many, which lie together. Semaphores `%name.ready` (count
+    of receivers that have room) and `%name.valid` (flag that data have landed) belong
+    to it.
     """
 
     name = "tensix.multicast"
     sym_name = prop_def(LocalAttr)
     buffer = prop_def(LocalAttr)
+    pieces = opt_prop_def(AxesAttr)
     along = prop_def(WordAttr)
     master = prop_def(PointAttr)
     noc = prop_def(ExprAttr)
     linked = opt_prop_def(UnitAttr)
     assembly_format = (
-        "$sym_name `of` $buffer `along` $along `from` $master `noc` $noc "
-        "(`linked` $linked^)? attr-dict"
+        "$sym_name `of` $buffer (`pieces` $pieces^)? `along` $along `from` $master "
+        "`noc` $noc (`linked` $linked^)? attr-dict"
     )
 
     def verify_(self) -> None:
-        _one_of("direction", self.along.data, SPREADS)
+        _one_of("direction", self.along.data, LINES)
         if self.noc.value not in (0, 1):
             raise VerifyException(f"noc {self.noc} does not exist; there are 0 and 1")
 

@@ -5,6 +5,7 @@ import re
 import typer
 
 from dialects.chip import Core
+from dialects.formats import Fidelity
 from dialects.weight_formats import WeightFormats
 from forge.errors import ForgeError, UsageError
 
@@ -65,3 +66,12 @@ def require_weight_formats(text: str) -> None:
         raise UsageError(
             error.message, value=error.value, advice=error.advice
         ) from None
+
+
+def require_fidelity(word: str) -> None:
+    """Raise `UsageError` for a fidelity that the matrix unit does not have."""
+    if word not in tuple(Fidelity):
+        raise UsageError(
+            f"there is no fidelity '{word}'",
+            advice=f"use one of {', '.join(Fidelity)}",
+        )

@@ -17,6 +17,15 @@ import typer
 from dialects.errors import ForgeError
 from forge import __version__
 from forge.arguments import parse_assignment, parse_core, parse_numbers
+from forge.cli_bench import bench_app
+from forge.cli_options import (
+    Disable,
+    Enable,
+    Json,
+    ListSwitches,
+    Optimize,
+    read_switches,
+)
 from forge.console import show_error
 from forge.packages import check_packages_are_ours
 
@@ -30,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(bench_app, name="bench")
 
 Model = Annotated[
     str,
@@ -43,7 +53,6 @@ Folder = Annotated[
     Path,
     typer.Argument(metavar="FOLDER", help="A folder written by `forge compile`."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 CacheLength = Annotated[
     int | None,
     typer.Option(
@@ -166,20 +175,34 @@ def compile_command(
             "names that differ: bfp8_b,mlp=bfp4_b.",
         ),
     ] = "bf16",
+    fidelity: Annotated[
+        str,
+        typer.Option(
+            "--fidelity",
+            metavar="FIDELITY",
+            autocompletion=lambda: ["LoFi", "HiFi2", "HiFi3", "HiFi4"],
+            help="Phases of products with weights: LoFi, HiFi2, HiFi3 or HiFi4.",
+        ),
+    ] = "HiFi4",
     dump_ir: Annotated[
         Path | None,
         typer.Option(
             "--dump-ir", metavar="DIR", help="Write the module after each pass here."
         ),
     ] = None,
-    disable_pass: Annotated[
-        list[str] | None,
+    explain: Annotated[
+        Path | None,
         typer.Option(
-            "--disable-pass",
-            metavar="NAME",
-            help="Leave out an optional pass, to measure its effect. May be repeated.",
+            "--explain",
+            metavar="FILE.json",
+            help="Write which grids were weighed for each program, what they would "
+            "cost, and why one was taken; print a table of it.",
         ),
     ] = None,
+    optimize: Optimize = "all",
+    enable: Enable = None,
+    disable: Disable = None,
+    list_switches: ListSwitches = False,
     no_weights: Annotated[
         bool,
         typer.Option(
@@ -213,12 +236,14 @@ def compile_command(
         batch=batch,
         forward=forward,
         weights_format=weights_format,
+        fidelity=fidelity,
         dump_ir=dump_ir,
-        disabled_passes=tuple(disable_pass or ()),
+        explain=explain,
+        disabled=read_switches(optimize, enable, disable),
         with_weights=not no_weights,
         random_seed=seed if random_weights else None,
     )
-    run_compile(request, json=json)
+    run_compile(request, as_json=json)
 
 
 @app.command("run")
@@ -444,67 +469,6 @@ def profile_command(
         scalars=dict(map(parse_assignment, scalars or ())),
     )
     run_profile(request, json=json)
-
-
-bench_app = typer.Typer(
-    help="Compare predictions with measurements.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(bench_app, name="bench")
-
-
-@bench_app.command("silicon")
-def bench_silicon_command(
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            "--csv", metavar="DIR", help="Measurements of this folder, not forge's own."
-        ),
-    ] = None,
-    family: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--family", metavar="NAME", help="Only this family. May be repeated."
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--without",
-            metavar="EFFECT",
-            help="Take an effect out of the model: contention, unpack or dispatch. "
-            "May be repeated.",
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Predict published measurements of real chips, and show the errors."""
-    from forge.commands.bench import run_silicon
-
-    run_silicon(csv, families=family or (), without=without or (), json=json)
-
-
-@bench_app.command("transfers")
-def bench_transfers_command(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="A transfer list, .csv or .json: see docs/timing.md."
-        ),
-    ],
-    without: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--without", metavar="EFFECT", help="Take an effect out of the model."
-        ),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Time a list of NoC transfers on an idle chip."""
-    from forge.commands.bench import run_transfers
-
-    run_transfers(file, without=without or (), json=json)
 
 
 @app.command("demo")

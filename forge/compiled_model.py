@@ -44,6 +44,7 @@ class CompiledModel:
         name: str | None = None,
         numerics: str = "fast",
         tokenizer: Callable[[], Any] | None = None,
+        explanation: dict[str, Any] | None = None,
     ):
         self.netlist = netlist
         self.causal_lm = causal_lm
@@ -53,6 +54,8 @@ class CompiledModel:
         self.timings: Timings = {}
         self._profiles: dict[str, Profile] = {}
         self._read_tokenizer = tokenizer
+        self.explanation = explanation
+        """What `choose-grid` weighed (docs/explain.schema.json); None once loaded."""
 
     # -- computing -------------------------------------------------------------------
 

@@ -12,11 +12,12 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from backend.assemble import assemble_netlist
 from dialects.checks import require_sound
 from dialects.chip import load_chip
-from forge.arguments import require_weight_formats
+from forge.arguments import require_fidelity, require_weight_formats
 from forge.artifact import CausalLMInfo
 from forge.compiled_model import CompiledModel
 from forge.console import Step
 from forge.errors import UnsupportedError, UsageError
+from forge.explanation import explain
 from forge.frontends.generation import ImportedGeneration, import_generation
 from forge.frontends.huggingface import (
     LoadedCausalLM,
@@ -25,8 +26,10 @@ from forge.frontends.huggingface import (
     resolve_source,
 )
 from forge.frontends.torch_export import Imported, export_program, import_program
+from forge.program_timer import ProgramTimer
 from passes.context import CompileContext
 from passes.pipeline import dump_to, run_pipeline
+from passes.switches import switched_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,19 +40,23 @@ SHORTEST_PREFILL = 128
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """What a compile can be told. `disabled` names passes of `passes.pipeline`.
+    """What a compile can be told. `disabled` are the switches that are off
+    (`passes.switches`).
 
-    `weights_format` is one format or several, as `WeightFormats.parse` reads them.
+    `weights_format` is one format or several, as `WeightFormats.parse` reads them;
+    `fidelity` is that of products with weights.
     """
 
     chip: str = "n150"
     weights_format: str = "bf16"
     disabled: tuple[str, ...] = ()
     dump_ir: Path | None = None
+    fidelity: str = "HiFi4"
 
     def __post_init__(self) -> None:
         load_chip(self.chip)
         require_weight_formats(self.weights_format)
+        require_fidelity(self.fidelity)
 
 
 def compile(  # noqa: A001 - the public name is forge.compile
@@ -58,6 +65,9 @@ def compile(  # noqa: A001 - the public name is forge.compile
     *,
     chip: str = "n150",
     weights_format: str = "bf16",
+    fidelity: str = "HiFi4",
+    optimize: str = "all",
+    enable: Sequence[str] = (),
     disable: Sequence[str] = (),
     dump_ir: Path | str | None = None,
     name: str | None = None,
@@ -65,15 +75,18 @@ def compile(  # noqa: A001 - the public name is forge.compile
     """Compile a module for the shapes of its sample inputs.
 
     `weights_format` is `bf16`, `bfp8_b` or `bfp4_b`, with rules for names if some are
-    to differ: `bfp8_b,mlp=bfp4_b`. `disable` names optional passes; `dump_ir` is a
-    folder for the module after each pass. Raises `ForgeError`: unsupported operations
-    (all at once), what does not fit.
+    to differ: `bfp8_b,mlp=bfp4_b`; `fidelity` is that of products with them, `LoFi` to
+    `HiFi4`. `optimize` is a set of `passes.switches`, `enable`
+    and `disable` name switches to turn on or off beside it; `dump_ir` is a folder for
+    the module after each pass. Raises `ForgeError`: unsupported operations (all at
+    once), what does not fit.
     """
     options = CompileOptions(
         chip,
         weights_format,
-        tuple(disable),
+        switched_off(optimize, enable=enable, disable=disable),
         None if dump_ir is None else Path(dump_ir),
+        fidelity,
     )
     title = name or type(module).__name__
     program = _export(module.eval(), tuple(sample_inputs))
@@ -136,15 +149,20 @@ def compile_imported(
     *,
     causal_lm: CausalLMInfo | None = None,
     tokenizer: Any = None,
+    progress: Step | None = None,
 ) -> CompiledModel:
     """Run the pipeline on an imported module and assemble its netlist."""
-    context = CompileContext(values=dict(imported.values))
+    timer = ProgramTimer(
+        chip=options.chip, weights_format=options.weights_format, progress=progress
+    )
+    context = CompileContext(values=dict(imported.values), timer=timer)
     observe = None if options.dump_ir is None else dump_to(options.dump_ir)
     run_pipeline(
         context,
         imported.module,
         chip=options.chip,
         weights_format=options.weights_format,
+        fidelity=options.fidelity,
         disabled=options.disabled,
         observe=observe,
     )
@@ -162,6 +180,7 @@ def compile_imported(
         causal_lm=causal_lm,
         name=name,
         tokenizer=None if tokenizer is None else lambda: tokenizer,
+        explanation=explain(context.decisions, imported.module, netlist),
     )
 
 
@@ -205,7 +224,13 @@ def compile_causal_lm(
             loaded, name, shape=shape, options=options, progress=progress
         )
     if not with_weights:
-        model = CompiledModel(model.netlist, None, causal_lm=model.causal_lm, name=name)
+        model = CompiledModel(
+            model.netlist,
+            None,
+            causal_lm=model.causal_lm,
+            name=name,
+            explanation=model.explanation,
+        )
     return model, loaded.tokenizer
 
 
@@ -223,7 +248,12 @@ def compile_forward(
     _note(progress, "passes and kernels")
     info = CausalLMInfo(seq_len, _stop_tokens(loaded.module, loaded.config))
     return compile_imported(
-        imported, name, options, causal_lm=info, tokenizer=loaded.tokenizer
+        imported,
+        name,
+        options,
+        causal_lm=info,
+        tokenizer=loaded.tokenizer,
+        progress=progress,
     )
 
 
@@ -253,7 +283,12 @@ def compile_generation(
         imported.decode,
     )
     return compile_imported(
-        imported, name, options, causal_lm=info, tokenizer=loaded.tokenizer
+        imported,
+        name,
+        options,
+        causal_lm=info,
+        tokenizer=loaded.tokenizer,
+        progress=progress,
     )
 
 

@@ -1,9 +1,13 @@
 """The rewrites, one per file, and the table by which tools find them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from xdsl.passes import ModulePass
+if TYPE_CHECKING:
+    from xdsl.passes import ModulePass
 
 
 def _loader(module: str, name: str) -> Callable[[], type[ModulePass]]:
@@ -29,10 +33,14 @@ PASSES: dict[str, Callable[[], type[ModulePass]]] = {
     "check-coverage": _loader("coverage", "CheckCoveragePass"),
     "split-heads": _loader("split_heads", "SplitHeadsPass"),
     "form-programs": _loader("form_programs", "FormProgramsPass"),
+    "sink-row-scale": _loader("sink_row_scale", "SinkRowScalePass"),
     "insert-padding": _loader("insert_padding", "InsertPaddingPass"),
     "form-stages": _loader("form_stages", "FormStagesPass"),
     "choose-formats": _loader("choose_formats", "ChooseFormatsPass"),
+    "choose-fidelity": _loader("choose_fidelity", "ChooseFidelityPass"),
+    "shard-weights": _loader("shard_weights", "ShardWeightsPass"),
     "choose-grid": _loader("choose_grid", "ChooseGridPass"),
     "insert-multicast": _loader("insert_multicast", "InsertMulticastPass"),
+    "align-grids": _loader("align_grids", "AlignGridsPass"),
 }
 """Pipeline name -> what loads the pass; it imports late, so that tools start fast."""

@@ -1,12 +1,14 @@
 """Which dimensions of the values in a program run along the same axis.
 
 Element-wise operations tie the dimensions of their operands and result, contractions
-and reductions tie them by their rules. Dimensions of extent 1 are tied to nothing.
+and reductions tie them by their rules. Products of one value with matrices of one shape
+(gate and up) run along the same axes, whether or not they meet. Dimensions of extent 1
+are tied to nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from networkx.utils import UnionFind
 from xdsl.ir import Block, Operation, SSAValue
@@ -23,6 +25,7 @@ class AxisClasses:
 
     def __init__(self, block: Block):
         self._union: UnionFind = UnionFind()
+        self._products: dict[Hashable, SSAValue] = {}
         self.block = block
         for op in block.walk():
             self._tie(op)
@@ -100,6 +103,9 @@ class AxisClasses:
         for operand, own in ((op.a, rank_a), (op.b, rank_b)):
             for dim in range(own - 2):
                 self.same((operand, dim), (op.result, dim + rank - own))
+        turns = (bool(op.transposes_a), bool(op.transposes_b))
+        alike = self._products.setdefault((op.a, shape_of(op.b), *turns), op.result)
+        self._tie_aligned([alike, op.result])
 
 
 def runs_twice_along_an_axis(classes: AxisClasses) -> bool:

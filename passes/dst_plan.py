@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from xdsl.dialects.builtin import Float32Type, FloatAttr, IntegerAttr
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
+from dialects.formats import DataFormat
 from dialects.grid import (
     CausalMaskOp,
     EachUserOp,
+    LoopOp,
     PadMaskOp,
     PositionMaskOp,
     StageOp,
@@ -127,6 +129,45 @@ class DstPlan:
     registers: int = 0
 
 
+def added_in_l1(stage: StageOp) -> dict[SSAValue, SSAValue]:
+    """What a stage only adds to a value that steps hand on: sum -> that value.
+
+    The packer adds to what L1 holds, so that the sum need not come back into Dst.
+    """
+    last = stage.body.block.last_op
+    assert isinstance(last, YieldOp)
+    found: dict[SSAValue, SSAValue] = {}
+    for value in last.operands:
+        add = value.owner
+        if not isinstance(add, ttir.AddOp) or add.parent is not stage.body.block:
+            continue
+        for own, carried in ((add.lhs, add.rhs), (add.rhs, add.lhs)):
+            if _is_carried_sum(carried, stage) and _is_contracted(own):
+                found[value] = carried
+    return found
+
+
+def _is_carried_sum(value: SSAValue, stage: StageOp) -> bool:
+    """Whether a value is an fp32 sum that a loop begins with zero, read here alone."""
+    loop = stage.parent_op()
+    return (
+        isinstance(loop, LoopOp)
+        and isinstance(value, BlockArgument)
+        and value.owner is loop.body.block
+        and loop.init.data[value.index] == 0.0
+        and loop.formats.data[value.index] == DataFormat.FP32
+        and value.has_one_use()
+    )
+
+
+def _is_contracted(value: SSAValue) -> bool:
+    """Whether a value is a contraction's or a sum's result, before it is rounded."""
+    while isinstance(value.owner, ttir.TypecastOp) and value.has_one_use():
+        value = value.owner.input
+    kinds = ttir.MatmulOp | ttir.SumOp
+    return isinstance(value.owner, kinds) and value.has_one_use()
+
+
 def plan_stage(stage: StageOp) -> DstPlan:
     """Plan a stage; `PassFailedException` where an operation has no instruction."""
     return _Planner(stage).plan
@@ -143,6 +184,7 @@ class _Planner:
         body = stage.body.block
         ops = [op for op in body.ops if not isinstance(op, YieldOp)]
         self.ops = set(ops)
+        self.added = added_in_l1(stage)
         self.uses: dict[SSAValue, int] = {
             r: sum(1 for u in r.uses if u.operation.parent is body)
             for op in ops
@@ -174,6 +216,9 @@ class _Planner:
             return
         elif self._is_added(op):
             self.products[op.results[0]] = op
+        elif op.results[0] in self.added:
+            sums = (v for v in op.operands if v is not self.added[op.results[0]])
+            self.place[op.results[0]] = self._consume(next(sums))
         elif isinstance(op, ttir.TypecastOp | EachUserOp):
             self._unary(op, None)
         elif op.name in UNARY:

@@ -25,13 +25,21 @@ from dialects.ttir.base import element_of, shape_of
 from passes.constants import is_constant
 from passes.head_growth import HeadGrowth, bring_before, is_by_heads
 from passes.padding_facts import is_always_finite, is_partial
-from passes.patterns import elementwise_partner, is_elementwise, single_user
+from passes.patterns import (
+    elementwise_partner,
+    is_elementwise,
+    meeting_of,
+    single_user,
+)
 from passes.program_builder import ProgramBuilder
 from passes.views import is_view
 
 MAX_NORM_TILES = 192
 """Tiles of a row (K) up to which a norm is computed inside its consumer: the raw and
 the normalised row must both stay in L1 as bf16 beside the weights' buffers."""
+
+ALONE = "forge.alone"
+"""Attribute of a norm that is a launch of its own (`weigh_fusions.py`)."""
 
 _HEAVY = (
     ttir.LinearOp,
@@ -48,14 +56,23 @@ _CREATION = (ttir.FullOp, ttir.ZerosOp, ttir.OnesOp)
 
 @dataclass(frozen=True)
 class FormProgramsPass(ModulePass):
-    """Group operations into programs, one for each launch."""
+    """Group operations into programs, one for each launch.
+
+    `weighed` says that norms are marked first which are faster alone, where the context
+    can time programs (`weigh_fusions.py`).
+    """
 
     name = "form-programs"
 
-    norm_fusion: bool = True
+    rms_norm_fusion: bool = True
+    gate_up_fusion: bool = True
+    swiglu_fusion: bool = True
+    residual_fusion: bool = True
     epilogue_fusion: bool = True
+    elementwise_fusion: bool = True
     rope_fusion: bool = True
     cache_fusion: bool = True
+    weighed: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.walk():
@@ -110,17 +127,17 @@ class _Former:
         group: list[Operation] = []
         self._take(group, root)
         if isinstance(root, ttir.LinearOp):
-            partner = elementwise_partner(root)
+            partner = elementwise_partner(root) if self.options.gate_up_fusion else None
             if partner is not None and partner not in self.taken:
                 self._take(group, partner)
         if isinstance(root, ttir.LinearOp) or is_by_heads(root):
             norm = root.operands[0].owner
-            if self.options.norm_fusion and self._feeds_only(norm, group):
+            if self.options.rms_norm_fusion and self._feeds_only(norm, group):
                 assert isinstance(norm, Operation)
                 self._take(group, norm)
         if is_by_heads(root):
             self._grow_heads(group, root)
-        elif self.options.epilogue_fusion and not isinstance(root, ttir.EmbeddingOp):
+        elif not isinstance(root, ttir.EmbeddingOp):
             self._grow_forward(group, root)
         return group
 
@@ -146,6 +163,7 @@ class _Former:
         return (
             isinstance(norm, ttir.RMSNormOp | ttir.LayerNormOp)
             and norm not in self.taken
+            and ALONE not in norm.attributes
             and all(use.operation in group for use in norm.result.uses)
             and shape_of(norm.input)[-1] <= MAX_NORM_TILES * TILE_EDGE
         )
@@ -174,10 +192,25 @@ class _Former:
     ) -> bool:
         if not is_elementwise(user) or user in self.taken:
             return False
+        if not self._may_follow(user, group, root):
+            return False
         return shape_of(user.results[0]) == shape and all(
             operand.owner in group or self._before(operand, root)
             for operand in user.operands
         )
+
+    def _may_follow(
+        self, user: Operation, group: list[Operation], root: Operation
+    ) -> bool:
+        """Whether what owns the joining of an operation to a contraction is on."""
+        if isinstance(root, ttir.LinearOp) and user in meeting_of(root):
+            return self.options.swiglu_fusion
+        if isinstance(user, ttir.AddOp) and any(
+            operand.owner not in group and _is_stream(operand, user)
+            for operand in user.operands
+        ):
+            return self.options.residual_fusion
+        return self.options.epilogue_fusion
 
     def _before(self, value: SSAValue, root: Operation) -> bool:
         owner = value.owner
@@ -186,6 +219,8 @@ class _Former:
     def _grow_back(self, root: Operation) -> list[Operation]:
         group: list[Operation] = []
         self._take(group, root)
+        if not self.options.elementwise_fusion:
+            return group
         shape = shape_of(root.results[0])
         # A sum over columns must find numbers in the padding.
         careful = not is_elementwise(root) and is_partial(root.results[0], -1)
@@ -207,6 +242,11 @@ class _Former:
                     self._take(group, owner)
                     queue.append(owner)
         return group
+
+
+def _is_stream(value: SSAValue, user: Operation) -> bool:
+    """Whether a value is data of the user's shape, not a bias or another constant."""
+    return not is_constant(value) and shape_of(value) == shape_of(user.results[0])
 
 
 def _copy_returned(block: Block) -> set[Operation]:

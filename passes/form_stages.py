@@ -71,10 +71,10 @@ class _Stage:
 def _form(program: ProgramOp) -> None:
     block = program.body.block
     if not any(isinstance(op, StageOp) for op in block.walk()):
-        _form_block(block, ValueAxes(program), {})
+        form_block(block, ValueAxes(program), {})
 
 
-def _form_block(block: Block, axes: ValueAxes, formats: dict[SSAValue, str]) -> None:
+def form_block(block: Block, axes: ValueAxes, formats: dict[SSAValue, str]) -> None:
     """Cut a region into stages; loops in it stay, and are cut themselves.
 
     `formats` are those in which values leave the region, where they are given.
@@ -89,7 +89,7 @@ def _form_block(block: Block, axes: ValueAxes, formats: dict[SSAValue, str]) -> 
             stages, home = [], {}
             if not isinstance(op, YieldOp):
                 given = zip(op.yielded, op.formats.data, strict=True)
-                _form_block(op.body.block, axes, dict(given))
+                form_block(op.body.block, axes, dict(given))
             continue
         index = _place(op, axes, stages, home)
         stages[index].ops.append(op)

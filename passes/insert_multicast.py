@@ -7,21 +7,22 @@ master; the cost of a handshake must be less than that of reading again.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from dialects.grid import NO_AXIS, ProgramOp, UsesAttr
-from passes.choose_grid import shared_line
+from dialects.chip import load_chip
+from dialects.grid import NO_AXIS, ProgramOp, UsesAttr, stored_format
+from dialects.program import Axis
+from passes.grid_prices import MIN_MULTICAST_TILES, shared_line
 from passes.schedule import Schedule
 from passes.structure_key import structure_key
 
-MIN_TILES = 4
-"""Tiles of a block from which a multicast pays: its handshake costs about 900 cycles
-(fact sheet, section 5), a read of two tiles about 470 (section 4.5)."""
+_HANDSHAKE = 900  # cycles [fact sheet, section 5]
+_READ_BYTES_PER_CYCLE = 28.7  # one core, reading [fact sheet, section 4.3]
 
 
 @dataclass(frozen=True)
@@ -30,36 +31,78 @@ class InsertMulticastPass(ModulePass):
 
     name = "insert-multicast"
 
+    chip: str = "n150"
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        columns = load_chip(self.chip).grid.x
         known: dict[Hashable, UsesAttr] = {}
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 key = structure_key(program)
                 if key not in known:
-                    known[key] = _with_masters(program)
+                    known[key] = multicast_uses(program, columns)
                 program.properties["uses"] = known[key]
 
 
-def _with_masters(program: ProgramOp) -> UsesAttr:
-    """The uses of a program's operands, with the line that each is sent along."""
+def multicast_uses(program: ProgramOp, columns: int) -> UsesAttr:
+    """The uses of a program's operands, with the line that each is sent along.
+
+    `columns` are those of the chip's grid.
+    """
     axes = program.axes.by_name()
     schedule = Schedule(program)
     uses = []
     operands = {operand.value: operand for operand in schedule.operands}
     for use, argument in zip(program.uses.data, program.body.block.args, strict=True):
         operand = operands.get(argument)
-        if operand is None or operand.loop is not None:
+        if operand is None or not (operand.loop is None or operand.loop.is_whole):
             uses.append(use)
             continue
-        tiles = 1
-        for name in operand.axes:
-            looped = name in schedule.outer or not operand.resident
-            tiles *= axes[name].block if looped else axes[name].part
+        tiles = schedule.block_tiles(operand, axes)
         own = tuple(a for a in use.axes if a != NO_AXIS)
         along = shared_line(program, own)
-        pays = tiles >= MIN_TILES and not use.index and not _gathered(program, use.axes)
-        uses.append(replace(use, along=along if pays else None))
+        pays = (
+            tiles >= MIN_MULTICAST_TILES
+            and not use.index
+            and not _gathered(program, use.axes)
+        )
+        if along is None or not pays:
+            uses.append(replace(use, along=None, turns=1))
+            continue
+        size = stored_format(program.inputs[argument.index]).tile_bytes * tiles
+        cut = schedule.cut_axis(operand, axes)
+        turns = 1
+        if cut is not None and operand.resident and not use.cleaned:
+            most = min(cut.part, _masters(axes, along, columns))
+            turns = _turns(cut.part, most, size)
+        uses.append(replace(use, along=along, turns=turns))
     return UsesAttr(tuple(uses))
+
+
+def _turns(part: int, most: int, num_bytes: int) -> int:
+    """In how many pieces cores read a resident operand side by side, to send in turn.
+
+    Each piece has a handshake of its own; sending takes its time either way.
+    """
+    read = num_bytes / _READ_BYTES_PER_CYCLE
+    choices = [number for number in range(1, most + 1) if part % number == 0]
+    return min(choices, key=lambda turns: read / turns + turns * _HANDSHAKE)
+
+
+def _masters(axes: Mapping[str, Axis], along: str, columns: int) -> int:
+    """Cores of a line that may send in turn; of the first row, where all receive.
+
+    Cores beside the banks are no such row: the first sends.
+    """
+    spans = {"x": 1, "y": 1, "xy": 1, "banks": 1}
+    for axis in axes.values():
+        if axis.over is not None:
+            spans[axis.over] = max(spans[axis.over], axis.cores * axis.stride)
+    if spans["banks"] > 1:
+        return 1
+    if along == "xy":
+        return max(spans["x"], min(spans["xy"], columns))
+    return spans[along]
 
 
 def _gathered(program: ProgramOp, axes: tuple[str, ...]) -> bool:

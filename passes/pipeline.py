@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from xdsl.context import Context
@@ -13,8 +13,11 @@ from xdsl.utils.exceptions import PassFailedException, VerifyException
 
 from dialects.errors import ForgeError
 from passes import PASSES
+from passes.context import CompileContext
 from passes.coverage import unsupported_in
+from passes.switches import controls_of, require_switches
 from passes.ttir_pipeline import TTIR_PIPELINE
+from passes.weigh_fusions import weigh_fusions, weigh_heads
 
 PIPELINE: tuple[str, ...] = (
     # What: from the model's operations to the chip's.
@@ -28,25 +31,19 @@ PIPELINE: tuple[str, ...] = (
     "split-heads",
     # Where: programs, their loops, their cores, who multicasts.
     "form-programs",
+    "sink-row-scale",
     "insert-padding",
     "form-stages",
     "choose-formats",
+    "choose-fidelity",
+    "shard-weights",
     "choose-grid",
     "insert-multicast",
+    "align-grids",
 )
 
-OPTIONAL = {
-    "merge-projections": "linear layers that read the same tensor stay apart",
-    "insert-multicast": "every core reads its own tiles from DRAM",
-    "choose-formats": "residual streams are rounded to the model's own format",
-    "recognize-rotary": "rotary embedding stays as it was exported",
-    "split-heads": "heads are seen in a projection, not computed one by one",
-    "rope-fusion": "norms and rotary embedding of heads are programs of their own",
-    "cache-fusion": "what is written to a cache is copied there by a program",
-    "norm-fusion": "norms are programs of their own",
-    "epilogue-fusion": "what follows a contraction is a program of its own",
-}
-"""What may be left out, and what that means; the last four are in form-programs."""
+_WEIGHED = {"split-heads": weigh_heads, "form-programs": weigh_fusions}
+"""What finds out before a pass whether its fusions pay."""
 
 Observer = Callable[[int, str, ModuleOp], None]
 
@@ -57,28 +54,44 @@ def run_pipeline(
     *,
     chip: str,
     weights_format: str,
+    fidelity: str = "HiFi4",
     disabled: tuple[str, ...] = (),
     observe: Observer | None = None,
 ) -> None:
     """Run all passes in order, in place. Raises `ForgeError` where one cannot go on.
 
-    `observe` is called after each pass with its number, name and the module.
+    `fidelity` is that of products with weights, `disabled` are the switches that are
+    off (`passes.switches`). `observe` is called after each pass with its number, name
+    and the module.
     """
-    for name in disabled:
-        if name not in OPTIONAL:
-            raise ForgeError(
-                f"pass '{name}' cannot be left out",
-                advice=f"these can: {', '.join(OPTIONAL)}",
-            )
-    passes = _configured(chip, weights_format, disabled)
+    require_switches(disabled)
+    given = {
+        "choose-fidelity": {"weights": fidelity},
+        "split-heads": {"chip": chip},
+        "shard-weights": {"chip": chip},
+        "choose-grid": {"chip": chip, "weights_format": weights_format},
+        "insert-multicast": {"chip": chip},
+        "align-grids": {"chip": chip, "weights_format": weights_format},
+    }
+    passes = list(_configured(given, disabled))
     for number, step in enumerate(passes):
         try:
+            if step.name in _WEIGHED:
+                _weigh(ctx, module, passes[number:])
             step.apply(ctx, module)
         except PassFailedException as error:
             raise ForgeError(f"{step.name}: {error}") from None
         if observe is not None:
             observe(number, step.name, module)
     require_valid(module)
+
+
+def _weigh(ctx: Context, module: ModuleOp, steps: Sequence[ModulePass]) -> None:
+    """Find out which fusions pay, where the context can time programs."""
+    if isinstance(ctx, CompileContext) and ctx.timer is not None:
+        names = [step.name for step in steps]
+        weigh = _WEIGHED[steps[0].name]
+        weigh(ctx, module, steps[: names.index("choose-grid") + 1])
 
 
 def require_valid(module: ModuleOp) -> None:
@@ -89,8 +102,8 @@ def require_valid(module: ModuleOp) -> None:
         raise ForgeError(
             "a pass made an operation that is not valid; this is a fault of forge",
             value=str(error),
-            advice="please report it with the files of --dump-ir; leaving a pass out "
-            "with --disable-pass may avoid it",
+            advice="please report it with the files of --dump-ir; leaving something "
+            "out with --disable may avoid it",
         ) from None
 
 
@@ -102,21 +115,12 @@ def unplaceable_in(ctx: Context, module: ModuleOp) -> list[ForgeError]:
 
 
 def _configured(
-    chip: str, weights_format: str, disabled: tuple[str, ...]
+    given: dict[str, dict[str, str]], disabled: tuple[str, ...]
 ) -> Iterator[ModulePass]:
-    options = {
-        "form-programs": {
-            "norm_fusion": "norm-fusion" not in disabled,
-            "epilogue_fusion": "epilogue-fusion" not in disabled,
-            "rope_fusion": "rope-fusion" not in disabled,
-            "cache_fusion": "cache-fusion" not in disabled,
-        },
-        "split-heads": {"chip": chip},
-        "choose-grid": {"chip": chip, "weights_format": weights_format},
-    }
+    left_out, off = controls_of(disabled)
     for name in PIPELINE:
-        if name not in disabled:
-            yield PASSES[name]()(**options.get(name, {}))
+        if name not in left_out:
+            yield PASSES[name]()(**given.get(name, {}), **off.get(name, {}))
 
 
 def dump_to(folder: Path) -> Observer:

@@ -104,6 +104,7 @@ class ProgramBuilder:
                 )
         outputs = [op.results[0] for op in self.members if self._leaves(op)]
         made = [self._result(value) for value in outputs]
+        classes = self._aligned(classes, made)
         self.block.add_op(YieldOp(*made))
         program = self._program(outputs, made, classes)
         program.location = fused_location(self.members)
@@ -112,6 +113,20 @@ class ProgramBuilder:
             value.replace_all_uses_with(result)
         for op in reversed(self.members):
             Rewriter.erase_op(op)
+
+    def _aligned(self, classes: AxisClasses, made: list[SSAValue]) -> AxisClasses:
+        """The classes with results of equal shape tied: cores share them out alike.
+
+        Without, two projections of one tensor would have no column axis in common, and
+        cores could share out neither. Not where an axis would then run twice.
+        """
+        tied = AxisClasses(self.block)
+        first, *others = made
+        for other in others:
+            if shape_of(other) == shape_of(first):
+                for dim in range(len(shape_of(first))):
+                    tied.same((first, dim), (other, dim))
+        return classes if runs_twice_along_an_axis(tied) else tied
 
     def _write_members(self) -> None:
         for op in self.members:

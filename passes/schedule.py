@@ -9,8 +9,9 @@ lowering emits it: both see the same plan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
-from math import prod
+from math import ceil, prod
 
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
@@ -30,7 +31,10 @@ from dialects.grid import (
 from dialects.program import Axis
 from passes.axis_classes import ValueAxes
 from passes.constants import is_constant
-from passes.dst_plan import DstPlan, plan_stage
+from passes.dst_plan import DstPlan, added_in_l1, plan_stage
+
+MIN_DEPTH = 2
+"""Blocks of a streamed operand: one is computed with while the next one comes."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Operand:
     """A program's operand in a circular buffer.
 
     `stage` is the one that streams it, `loop` the one whose steps bring it block by
-    block; an operand with neither is resident.
+    block; an operand with neither is resident. One that is `lent` lies in the core's
+    own shard from begin to end.
     """
 
     value: SSAValue
@@ -47,6 +52,7 @@ class Operand:
     depth: int
     stage: int | None
     loop: Loop | None = None
+    lent: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,13 @@ class Carried:
     axes: tuple[str, ...]
     data_format: DataFormat
     init: float
+    added: bool = False
+    """Whether each step adds to it in place, in L1."""
+
+    @property
+    def depth(self) -> int:
+        """Blocks of its circular buffer: old and new one, or one for both."""
+        return 1 if self.added else 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +87,13 @@ class Loop:
     def holds(self, stage: int) -> bool:
         """Whether a stage runs in each step."""
         return self.first <= stage <= self.last
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all cores take all its steps: no mask says where it ends."""
+        return not any(
+            masks_of(op) for op in self.op.body.block.ops if isinstance(op, StageOp)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +178,22 @@ class Schedule:
     def _loop(self, op: LoopOp) -> Loop:
         inside = self._inside(op.body.block)
         axis = self.axes.of(op.along)[op.dim.value.data]
+        added = [
+            value
+            for stage in op.body.block.ops
+            if isinstance(stage, StageOp)
+            for value in added_in_l1(stage).values()
+        ]
         carried = tuple(
-            Carried(argument, yielded, result, self.axes.real(result), kind, init)
+            Carried(
+                argument,
+                yielded,
+                result,
+                self.axes.real(result),
+                kind,
+                init,
+                argument in added,
+            )
             for argument, yielded, result, kind, init in zip(
                 op.body.block.args,
                 op.yielded,
@@ -265,7 +299,7 @@ class Schedule:
         """How many stages run once, before the outer loops, on which they do not
         depend."""
         around = set(self.outer)
-        for number, stage in enumerate(self.stages):
+        for number, stage in enumerate(self.stages if around else ()):
             where = set() if stage.where is None else {stage.where.data.axis}
             if around & (where | set(stage.over.data)) or self.around(number):
                 return number if self.streamed else 0
@@ -295,10 +329,20 @@ class Schedule:
             and is_constant(self.program.inputs[value.index])
         )
 
+    @cached_property
+    def lent_outputs(self) -> frozenset[SSAValue]:
+        """Results that are left in the core's own shard."""
+        made = zip(self.outputs, self.program.makes.data, strict=True)
+        return frozenset(value for value, use in made if use.lent)
+
     # -- operands ------------------------------------------------------------------
 
     def _operand(self, argument: BlockArgument) -> Operand:
         axes = self.axes.real(argument)
+        if self.program.uses.data[argument.index].lent:
+            return Operand(
+                argument, axes, resident=True, depth=0, stage=None, lent=True
+            )
         readers = [i for i, stage in enumerate(self.stages) if _reads(stage, argument)]
         depth = max(
             (place + 1 for place, axis in enumerate(self.outer) if axis in axes),
@@ -328,31 +372,82 @@ class Schedule:
         own = [a for a in self.axes.real(_result(stage)) if a not in self.outer]
         return set(own) <= set(axes)
 
+    def cut_axis(self, operand: Operand, axes: dict[str, Axis]) -> Axis | None:
+        """The axis along which the block of a resident operand is cut into pieces
+        that lie together."""
+        for place, name in enumerate(operand.axes):
+            if self._resident(axes[name]) == 1:
+                continue
+            behind = [axes[other] for other in operand.axes[place + 1 :]]
+            whole = all(axis.extent % axis.part == 0 for axis in behind)
+            return axes[name] if whole and name not in self.stepped else None
+        return None
+
     def weights_of(self, index: int) -> list[SSAValue]:
-        """Operands that a stage's contraction streams as its right side."""
-        return self._weights[index]
+        """Operands that a stage streams, outside of loops, as right sides."""
+        looped = {operand.value for operand in self.operands if operand.loop}
+        return [value for value in self._weights[index] if value not in looped]
+
+    def weights_in(self, loop: Loop) -> list[SSAValue]:
+        """Weights that the steps of a loop bring."""
+        return [
+            operand.value
+            for operand in self.operands
+            if operand.loop is loop and operand.value in self.streamed
+        ]
 
     def l1_bytes(self, axes: dict[str, Axis], tile_bytes: dict[SSAValue, int]) -> int:
         """L1 that circular buffers of this program take, streamed ones double."""
         total = 0
-        for operand in self.operands:
-            depth = 1 if operand.resident else 2
+        for operand in (o for o in self.operands if not o.lent):
+            depth = 1 if operand.resident else MIN_DEPTH
             total += depth * tile_bytes[operand.value] * self.block_tiles(operand, axes)
         for local in self.locals:
             size = local.data_format.tile_bytes
             total += size * prod(self._resident(axes[a]) for a in local.axes)
         for carried in (c for loop in self.loops for c in loop.carried):
             size = carried.data_format.tile_bytes
-            total += 2 * size * prod(self._resident(axes[a]) for a in carried.axes)
+            size *= carried.depth
+            total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for combine in self.combines:
             slots = axes[combine.loop.axis].cores
             for carried in combine.carried:
                 size = carried.data_format.tile_bytes * (slots if slots > 1 else 0)
                 total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for value in self.outputs:
+            if value in self.lent_outputs:
+                continue
             size = tile_bytes[value]
             total += 2 * size * prod(axes[a].block for a in self.axes.real(value))
         return total
+
+    def num_blocks(self, operand: Operand, axes: dict[str, Axis]) -> int:
+        """Blocks of an operand that come to the busiest core."""
+        tiles = prod(axes[a].share for a in operand.axes)
+        return ceil(tiles / self.block_tiles(operand, axes))
+
+    def depths(
+        self,
+        axes: dict[str, Axis],
+        tile_bytes: dict[SSAValue, int],
+        *,
+        l1_bytes: int,
+    ) -> dict[SSAValue, int]:
+        """Blocks that the buffers of streamed weights hold, as far as L1 reaches.
+
+        What is read ahead hides what a core does before its first contraction, and that
+        DRAM is slow to answer.
+        """
+        weights = [o for o in self.operands if o.value in self.streamed]
+        if not weights:
+            return {}
+        free = l1_bytes - self.l1_bytes(axes, tile_bytes)
+        sizes = [tile_bytes[o.value] * self.block_tiles(o, axes) for o in weights]
+        further = max(0, free // sum(sizes))
+        return {
+            o.value: max(1, min(MIN_DEPTH + further, self.num_blocks(o, axes)))
+            for o in weights
+        }
 
     def block_tiles(self, operand: Operand, axes: dict[str, Axis]) -> int:
         """Tiles that are loaded at a time, in one block of the circular buffer."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -28,6 +28,10 @@ from dialects.ttir.base import shape_of
 from passes.constants import is_constant
 from passes.patterns import is_elementwise
 from passes.views import CutsTileError, View, aligned_view, is_view
+
+BY_HEADS = "forge.by_heads"
+"""Attribute of a projection of which it is known whether it is faster by heads
+(`weigh_fusions.py`); others are judged by what a launch costs."""
 
 _CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [fact sheet, 4.5]
 _DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages [fact sheet, 4.5]
@@ -45,12 +49,28 @@ class SplitHeadsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         num_cores = load_chip(self.chip).num_cores
-        for linear in list(op.walk()):
-            if isinstance(linear, ttir.LinearOp) and _projects(linear):
-                heads = list(_heads(linear.result, linear.result))
-                found = [part for part in heads if part is not None]
-                if _is_worth_it(heads) and _pays(linear, found, num_cores):
-                    _split(linear, found)
+        for linear, heads in list(_projections(op)):
+            weighed = linear.attributes.get(BY_HEADS)
+            if weighed is None:
+                pays = _pays(linear, heads, num_cores)
+            else:
+                assert isinstance(weighed, IntegerAttr)
+                pays = bool(weighed.value.data)
+            if pays:
+                _split(linear, heads)
+
+
+def projections_by_heads(around: Operation) -> list[ttir.LinearOp]:
+    """The projections in a module or function that could be computed head by head."""
+    return [linear for linear, _ in _projections(around)]
+
+
+def _projections(around: Operation) -> Iterator[tuple[ttir.LinearOp, list[_Heads]]]:
+    for op in around.walk():
+        if isinstance(op, ttir.LinearOp) and _projects(op):
+            heads = list(_heads(op.result, op.result))
+            if _is_worth_it(heads):
+                yield op, [part for part in heads if part is not None]
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 from xdsl.ir import Operation, SSAValue
 
 from dialects.grid import ProgramOp, stored_format
+from dialects.grid_attributes import DRAM
 from passes.constants import is_constant
 
 
 def structure_key(program: ProgramOp) -> Hashable:
     """Equal for programs that differ only in their names and in what they are bound to.
 
-    Operations stand in the order of a walk, their operands as the numbers of values;
-    since each region ends in a yield, that says how they are nested too.
+    Where results lie is part of the latter. Operations stand in the order of a walk,
+    their operands as the numbers of values; since each region ends in a yield, that
+    says how they are nested too.
     """
     kinds = tuple(
         "w" if is_constant(value) else stored_format(value) for value in program.inputs
@@ -24,7 +27,8 @@ def structure_key(program: ProgramOp) -> Hashable:
         numbers[argument] = len(numbers)
     types = tuple(argument.type for argument in program.body.block.args)
     ops = tuple(_operation_key(op, numbers) for op in program.body.block.walk())
-    stated = (program.axes, program.uses, program.makes, program.fidelity, program.dst)
+    makes = tuple(replace(use, layout=DRAM) for use in program.makes.data)
+    stated = (program.axes, program.uses, makes, program.fidelity, program.dst)
     return stated, kinds, types, ops
 
 

@@ -9,8 +9,9 @@ from xdsl.ir import Operation
 
 from dialects import tensix_movement as movement
 from dialects.chip import Core
+from dialects.errors import NetlistError
 from dialects.expr import Expr, Name
-from dialects.program import CircularBuffer
+from dialects.program import CircularBuffer, Multicast
 from dialects.syntax import ExprAttr, LocalAttr
 from runtime import instructions as ins
 from runtime.expander import Builder, Expander, Step, Walk
@@ -178,24 +179,40 @@ def _send(expander: Expander, op: movement.SendOp, site: int) -> Step:
     cast = expander.multicast(op.multicast)
     ready = expander.semaphore(f"{cast.name}.ready")
     valid = expander.semaphore(f"{cast.name}.valid")
-    buffer = expander.facts.circular_buffers[cast.buffer]
+    index = expander.facts.circular_buffers[cast.buffer].index
 
     def run(walk: Walk) -> None:
         corners = expander.facts.rectangle(cast, walk.env)
         start, end, receivers = expander.rectangle(walk, *corners)
-        if not receivers:
+        first, pages = _piece(expander, walk, cast)
+        if not receivers or not pages:
             return
-        pages, noc = buffer.block_pages, cast.noc
+        noc, linked = cast.noc, cast.linked
         walk.out += [
             ins.SemaphoreWait(site, ready, len(receivers)),
             ins.SemaphoreSet(site, ready, 0),
             ins.MulticastWrite(
-                site, buffer.index, pages, start, end, receivers, noc, cast.linked
+                site, index, pages, start, end, receivers, noc, linked, first=first
             ),
             ins.SemaphoreMulticast(site, valid, 1, start, end, receivers, noc),
         ]
 
     return run
+
+
+def _piece(expander: Expander, walk: Walk, cast: Multicast) -> tuple[int, int]:
+    """First page in the block, and number of pages, that a send moves now."""
+    buffer = expander.facts.circular_buffers[cast.buffer]
+    if cast.pieces is None:
+        return 0, buffer.block_pages
+    slots = expander.slots(walk, buffer, buffer.axes).reshape(-1)
+    if slots.size and int(slots[-1] - slots[0]) != slots.size - 1:
+        raise NetlistError(
+            f"multicast %{cast.name} sends {slots.size} pages of %{buffer.name} that "
+            "do not lie together",
+            advice="cut the block along its first axes, as it lies row by row",
+        )
+    return int(slots[0]) if slots.size else 0, slots.size
 
 
 def _receive(expander: Expander, op: movement.ReceiveOp, site: int) -> Step:
@@ -204,6 +221,8 @@ def _receive(expander: Expander, op: movement.ReceiveOp, site: int) -> Step:
     valid = expander.semaphore(f"{cast.name}.valid")
 
     def run(walk: Walk) -> None:
+        if not _piece(expander, walk, cast)[1]:
+            return
         master = Core(*(int(e.evaluate(walk.env)) for e in cast.master))
         walk.out += [
             ins.SemaphoreSet(site, valid, 0),
@@ -221,7 +240,7 @@ def _contribute(expander: Expander, op: movement.ContributeOp, site: int) -> Ste
     arrived = expander.semaphore(f"{gather.name}.arrived")
 
     def run(walk: Walk) -> None:
-        index = facts.axes[gather.axis].index_on(walk.core, facts.grid.x)
+        index = facts.place_on(gather.axis, walk.core)
         first = facts.along(gather.axis, walk.core, 0)
         walk.out += [
             ins.SemaphoreWait(site, ready, 1),

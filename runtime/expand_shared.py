@@ -79,6 +79,6 @@ def _names(expr: Expr, equal: set[str]) -> set[str]:
 
 def _range_key(axis: str, current: Range, asked: set[str]) -> Hashable:
     """Blocks that are dealt in turn depend on where a core stands."""
-    if axis in asked or current.stride is not None:
+    if axis in asked or current.dealt is not None:
         return current
     return current.size, current.bound

@@ -87,7 +87,7 @@ class Expander:
             self.semaphores[f"{name}.ready"] = 0
             self.semaphores[f"{name}.arrived"] = 0
         self.semaphore_index = {name: i for i, name in enumerate(self.semaphores)}
-        self._rectangles: dict[tuple[Core, Core], tuple[Core, ...]] = {}
+        self._rectangles: dict[tuple[Core, Core, Core | None], tuple[Core, ...]] = {}
 
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
@@ -244,11 +244,11 @@ class Expander:
         places = []
         for axis, base, bound in zip(buffer.axes, bases, buffer.bounds, strict=True):
             current = walk.ranges[axis]
-            offset = current.start - base
+            offset = current.place - base
             if offset < 0 or offset + current.size > bound:
                 raise NetlistError(
                     f"%{buffer.name} holds {bound} tiles of axis {axis} from {base}, "
-                    f"but {current.start} to {current.start + current.size} are used",
+                    f"but {current.place} to {current.place + current.size} are used",
                     advice=f"write `{axis}.part` in its block or step with `for`",
                 )
             places.append((offset, current.size))
@@ -273,7 +273,7 @@ class Expander:
 
     def rebase(self, walk: Walk, buffer: CircularBuffer) -> None:
         """A new block begins: its bases are the current starts of its axes."""
-        walk.bases[buffer.name] = tuple(walk.ranges[a].start for a in buffer.axes)
+        walk.bases[buffer.name] = tuple(walk.ranges[a].place for a in buffer.axes)
 
     def tiles(self, walk: Walk, buffer: CircularBuffer) -> np.ndarray:
         """Row-major tile numbers of the operand for the current block, flattened."""
@@ -319,7 +319,7 @@ class Expander:
             view = [1] * len(shape)
             view[place] = shape[place]
             current = walk.ranges[axis]
-            env[axis] = (np.arange(current.size) + current.start).reshape(view)
+            env[axis] = current.tiles.reshape(view)
         try:
             value = entry.evaluate(env)
         except KeyError as error:
@@ -352,10 +352,9 @@ class Expander:
         tiles = self.tiles(walk, buffer)
         assert buffer.operand is not None
         tensor = self.by_parameter[buffer.operand]
-        height, width = tensor.shard_tiles
-        rows, columns = np.divmod(tiles, tensor.tile_columns)
-        owners = set(zip(columns // width, rows // height, strict=True))
-        if tensor.shards is None or owners - {walk.core}:
+        grid = self.facts.chip.grid
+        own = walk.core.y * grid.x + walk.core.x
+        if tensor.shards is None or (tensor.shard_owners(tiles, grid) != own).any():
             raise NetlistError(
                 f"core {walk.core} uses tiles of %{buffer.operand} in place, but they "
                 "lie elsewhere",
@@ -368,17 +367,15 @@ class Expander:
         self, walk: Walk, start: Core, end: Core, *, loopback: bool = False
     ) -> tuple[Core, Core, tuple[Core, ...]]:
         """A rectangle with the active cores in it, the sender left out or not."""
-        key = (start, end)
+        key = (start, end, None if loopback else walk.core)
         if key not in self._rectangles:
             self._rectangles[key] = tuple(
                 core
                 for core in self.facts.cores
                 if start.x <= core.x <= end.x and start.y <= core.y <= end.y
+                if loopback or core != walk.core
             )
-        inside = self._rectangles[key]
-        if loopback:
-            return start, end, inside
-        return start, end, tuple(core for core in inside if core != walk.core)
+        return start, end, self._rectangles[key]
 
     def multicast(self, attr: LocalAttr) -> Multicast:
         """Look up a multicast."""

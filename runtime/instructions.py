@@ -194,9 +194,9 @@ class ShardSource:
 class MulticastWrite(Instruction):
     """Multicast `pages` of the reserved block to `receivers`, at the same address.
 
-    `start` and `end` are the corners of the rectangle (inclusive, logical); the
-    sender is left out, unless it sends tiles of its `shard`. Posted: no barrier
-    belongs to it.
+    They begin with page `first` of the block. `start` and `end` are the corners of the
+    rectangle (inclusive, logical); the sender is left out, unless it sends tiles of its
+    `shard`. Posted: no barrier belongs to it.
     """
 
     cb: int
@@ -207,6 +207,7 @@ class MulticastWrite(Instruction):
     noc: int
     linked: bool
     shard: ShardSource | None = None
+    first: int = 0
 
 
 @dataclass(slots=True)

@@ -214,13 +214,15 @@ def _table_rows(step: TableRows, bound: Bound, numerics: Numerics) -> Call:
 
 
 def _table_of(step: TableRows, bound: Bound) -> Callable[[np.ndarray], np.ndarray]:
-    """Rows of the table by number; a constant bf16 table is kept as bf16."""
+    """Rows of the table by number; a constant bf16 table whose rows are whole tiles
+    is kept as bf16."""
     elements = step.elements
+    last = int(elements[-1])
     if (np.diff(elements) == 1).all():
-        elements = slice(int(elements[0]), int(elements[-1]) + 1)
+        elements = slice(int(elements[0]), last + 1)
     constant = bound.constant(step.table)
     halves = None if constant is None else constant.halves()
-    if halves is None:
+    if halves is None or halves.shape[1] <= last:
         values = bound.array(step.table)
         return lambda numbers: values[numbers][:, elements]
 

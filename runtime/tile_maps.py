@@ -53,8 +53,14 @@ class TileMap:
         return TileMap(axes, (row, column), (rows, columns), extent)  # type: ignore[arg-type]
 
     def tiles(self, env: Environment, ranges: Mapping[str, Range]) -> np.ndarray | None:
-        """Row-major tile numbers, flattened; None where they are not all inside."""
-        shape = tuple(ranges[axis].size for axis in self.axes)
+        """Row-major tile numbers, flattened.
+
+        None where they are not all inside, or an axis leaves tiles out between them.
+        """
+        own = [ranges[axis] for axis in self.axes]
+        if any(current.is_scattered for current in own):
+            return None
+        shape = tuple(current.size for current in own)
         try:
             row, column = (entry.evaluate(env) for entry in self.entries)
         except KeyError:

@@ -242,7 +242,7 @@ class Walker(ComputeWalk):
             slots = i.shard.slots
             values = self.recorder.leaf(i.shard.parameter, i.shard.tiles)
         else:
-            slots = np.arange(i.pages)
+            slots = np.arange(i.pages) + i.first
             values = source.pages[source.back(slots)]
         if (values == IN_FLIGHT).any():
             raise self._fault(
@@ -266,7 +266,8 @@ class Walker(ComputeWalk):
         buffer = receiver.buffers[i.cb]
         sender = thread.state.buffers[i.cb]
         offset = sender.received % len(sender.pages)
-        if buffer.reserved < i.pages or offset != buffer.received % len(buffer.pages):
+        has_room = buffer.reserved >= i.first + i.pages
+        if not has_room or offset != buffer.received % len(buffer.pages):
             raise self._fault(
                 thread,
                 f"multicast of %{self._name(i.cb)} hits core {receiver.core}, which "

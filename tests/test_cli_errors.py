@@ -221,13 +221,24 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
         "sliding window is not supported\n.*of 16 tokens.*\n.*found: 32 tokens",
     ),
     "unknown chip": (lambda _: None, ["--chip", "n15"], "chip 'n15' is not known"),
-    "unknown pass": (lambda _: None, ["--disable-pass", "x"], "pass 'x' cannot be"),
+    "unknown switch": (
+        lambda _: None,
+        ["--disable", "x"],
+        "no switch 'x'\n.*merge-projections, rms-norm-fusion",
+    ),
+    "unknown set": (lambda _: None, ["--optimize", "x"], "set.*'x'\n.*plain, library"),
+    "on and off": (
+        lambda _: None,
+        ["--enable", "multicast", "--disable", "multicast"],
+        "'multicast' is enabled and disabled",
+    ),
 }
 
 
 WRONG_USAGE = {
     *("sequence too long", "too many users", "no prompt", "prompt over cache"),
     *("prompts without numbers", "batch of one pass"),
+    *("unknown switch", "unknown set", "on and off"),
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forge.arguments import require_at_least, require_weight_formats
+from forge.arguments import require_at_least, require_fidelity, require_weight_formats
 from forge.artifact import require_writable
-from forge.console import show_json, step
+from forge.console import show_json, show_table, step
 from forge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ class CompileRequest:
     batch: int = 1
     forward: bool = False
     weights_format: str = "bf16"
+    fidelity: str = "HiFi4"
     dump_ir: Path | None = None
-    disabled_passes: tuple[str, ...] = ()
+    explain: Path | None = None
+    disabled: tuple[str, ...] = ()
     with_weights: bool = True
     random_seed: int | None = None
 
@@ -44,11 +47,13 @@ class CompileRequest:
         return FORWARD_LENGTH if self.forward else CACHE_LENGTH
 
 
-def run_compile(request: CompileRequest, *, json: bool) -> None:
+def run_compile(request: CompileRequest, *, as_json: bool) -> None:
     """Compiles a model, writes the artefact, and says what became of it."""
+    from forge.explanation import COLUMNS, explanation_rows
+
     model = compile_to_folder(request)
     profiles = model.profiles()
-    if json:
+    if as_json:
         entries = {
             name: {
                 "launches": profile.num_runs,
@@ -59,6 +64,9 @@ def run_compile(request: CompileRequest, *, json: bool) -> None:
         }
         show_json({"folder": str(request.output), "entries": entries})
         return
+    if request.explain is not None:
+        assert model.explanation is not None
+        show_table("", COLUMNS, explanation_rows(model.explanation))
     programs = len(model.machine.programs)
     print(f"{request.output}: {programs} programs on {request.chip}")
     for name, profile in profiles.items():
@@ -87,8 +95,9 @@ def compile_to_folder(request: CompileRequest) -> CompiledModel:
     options = CompileOptions(
         request.chip,
         request.weights_format,
-        request.disabled_passes,
+        request.disabled,
         request.dump_ir,
+        request.fidelity,
     )
     with step(f"compiling {request.model}") as progress:
         compiled, tokenizer = compile_causal_lm(
@@ -104,18 +113,28 @@ def compile_to_folder(request: CompileRequest) -> CompiledModel:
         compiled.profiles(progress)
     with step(f"writing {request.output}"):
         compiled.save(request.output, tokenizer=tokenizer)
+        if request.explain is not None:
+            text = json.dumps(compiled.explanation, indent=2)
+            request.explain.write_text(f"{text}\n", encoding="utf-8")
     return compiled
 
 
 def _check(request: CompileRequest) -> None:
     """Refuse at once what no model could make possible."""
     require_weight_formats(request.weights_format)
+    require_fidelity(request.fidelity)
     require_at_least(1, "--seq-len", value=request.tokens)
     require_at_least(1, "--batch", value=request.batch)
     if request.random_seed is not None and not request.with_weights:
         raise UsageError(
             "--no-weights and --random-weights exclude each other",
             advice="leave one of them out",
+        )
+    if request.explain is not None and not request.explain.parent.is_dir():
+        raise UsageError(
+            "--explain names a file in a folder that is not there",
+            value=str(request.explain.parent),
+            advice="make the folder, or name another",
         )
     if request.forward and (request.prefill or request.batch > 1):
         raise UsageError(

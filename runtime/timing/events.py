@@ -64,6 +64,7 @@ def free_packet(s, p):
     """Give a packet back to the pool."""
     s.packets[p, t.P_NEXT] = s.counters[t.FREE_PACKET]
     s.counters[t.FREE_PACKET] = p
+    s.counters[t.FINISHED] += 1
 
 
 @inner

@@ -12,7 +12,11 @@ from runtime.timing import tables as t
 from runtime.timing.recording import moved_bytes, record
 from runtime.timing.result import KernelTiming, LaunchTiming, Link, Load, Port
 from runtime.timing.translate import ThreadLabel, Translation
-from runtime.timing.workload import WorkloadBuilder, run_workload
+from runtime.timing.workload import (
+    WorkloadBuilder,
+    run_workload,
+    sample_workload,
+)
 
 FIXED_REASONS = ("read barrier", "write barrier", "dst", "src")
 MAX_LISTED_WAITS = 8
@@ -52,6 +56,21 @@ def time_launch(
         num_events=int(state.counters[t.EVENTS]),
         recording=record(translation, state, reasons) if recorded else None,
     )
+
+
+def estimate_cycles(
+    launch: Launch, costs: CostTable | None = None, *, transfers: int
+) -> float:
+    """Cycles of a launch, for comparing many: a long one is run in part only.
+
+    Of a launch with more `transfers` only so many are run; the rest is taken to go on
+    at the pace of the later half of them. Raises as `time_launch`.
+    """
+    translation = Translation(launch, costs or load_costs())
+    cycles, state = sample_workload(translation.builder, transfers=transfers)
+    if state.counters[t.LIVE] and state.counters[t.FINISHED] < transfers:
+        raise _stall(translation, state)
+    return cycles
 
 
 def warm_up() -> None:

@@ -19,7 +19,10 @@ from runtime.timing.threads import run_thread
 
 
 def run_events(state: State) -> None:
-    """Run all events in order of time, until none is left."""
+    """Run all events in order of time, until none is left, or to the next pause.
+
+    After a pause another call goes on where this one stopped.
+    """
     _compiled_loop()(state)
 
 
@@ -45,8 +48,8 @@ def _compiled_loop() -> Callable[[State], None]:
     def run(s):
         s.counters[t.VERSION] = version
         mask = (1 << t.SUBJECT_BITS) - 1
-        now = 0.0
-        while True:
+        now = s.clock[t.CLOCK_NOW]
+        while s.counters[t.FINISHED] < s.counters[t.PAUSE]:
             following = s.heap[0, 0] if s.counters[t.HEAP] > 0 else t.NEVER
             ending = s.clock[t.CLOCK_NEXT]
             due = next_share(s, now)
@@ -75,5 +78,6 @@ def _compiled_loop() -> Callable[[State], None]:
                 start(s, p, now)
             else:
                 land(s, p, row, now)
+        s.clock[t.CLOCK_NOW] = now
 
     return run

@@ -85,7 +85,7 @@ F_END, F_LINKS, F_PACKET, F_FIRST = range(4)
 # Columns of a flow; the moments that the loop remembers.
 A_LEFT, A_RATE, A_WEIGHT, A_BEGIN, AMOUNT_COLUMNS = range(5)
 CLOCK_LAST, CLOCK_NEXT, CLOCK_DUE, CLOCK_FREED, CLOCK_FREE_LIMIT = range(5)
-CLOCK_END, NUM_CLOCKS = 5, 6
+CLOCK_END, CLOCK_NOW, NUM_CLOCKS = range(5, 8)
 
 ALONE = 64
 """Packets that a multicast counts for in the window of its NIU."""
@@ -102,7 +102,8 @@ SAME_SHARE = 1.02
 BY_READS, BY_WRITES, BY_DST, BY_SOURCE, NUM_FIXED_REASONS = range(5)
 
 HEAP, FREE_PACKET, FRESH_PACKET, EVENTS, TRANSFERS = range(5)
-LIVE, VERSION, FLOWS, CHANGED, NUM_COUNTERS = range(5, 10)
+LIVE, VERSION, FLOWS, CHANGED, FINISHED, PAUSE, NUM_COUNTERS = range(5, 12)
+"""What the loop counts; it pauses when `PAUSE` transfers are finished."""
 
 # The costs that the loop itself needs, see `costs.toml`.
 (

@@ -114,16 +114,15 @@ class Translation:
         return True
 
     def places(self, tensor: Tensor, pages: np.ndarray) -> np.ndarray:
-        """Where pages of an interleaved tensor lie."""
-        if tensor.memory == "dram":
-            banks = self.launch.facts.chip.num_dram_banks
-            return (pages + tensor.first_bank) % banks + self.builder.bank_place(0)
+        """Where pages of a tensor lie."""
+        chip = self.launch.facts.chip
+        numbers = pages
         if tensor.shards is not None:
-            height, width = tensor.shard_tiles
-            rows, columns = np.divmod(pages, tensor.tile_columns)
-            grid = self.launch.facts.chip.grid
-            return self._owners[rows // height * grid.x + columns // width]
-        return self._owners[(pages + tensor.first_bank) % len(self._owners)]
+            numbers = tensor.shard_owners(pages, chip.grid)
+        if tensor.memory == "dram":
+            banks = (numbers + tensor.first_bank) % chip.num_dram_banks
+            return banks + self.builder.bank_place(0)
+        return self._owners[(numbers + tensor.first_bank) % len(self._owners)]
 
     def count(self, tensor: Tensor, num_bytes: int, direction: str) -> None:
         """Book the bytes of a transfer."""
@@ -178,7 +177,7 @@ class _Writer:
         places = self.translation.places(tensor, op.tiles)
         self.translation.count(tensor, size * len(places), direction)
         if tensor.shards is not None:
-            self._transfer_runs(op, code, direction, size, places)
+            self._transfer_runs(op, code, direction, tensor, places)
             return
         further_rows = int((np.diff(op.tiles) != 1).sum())
         issue += self.costs.block_row_issue_cycles * further_rows / len(places)
@@ -189,19 +188,20 @@ class _Writer:
         op: ins.Read | ins.Write,
         code: int,
         direction: str,
-        tile_bytes: int,
+        tensor: Tensor,
         places: np.ndarray,
     ) -> None:
         """Tiles that lie together in a shard and in the buffer are one transaction."""
         issue = getattr(self.costs, f"{_SHARD_ISSUE[direction]}_issue_cycles")
-        apart = (np.diff(op.tiles) != 1) | (np.diff(op.slots) != 1)
-        apart |= np.diff(places) != 0
+        row, column, inside = tensor.shard_of(op.tiles)
+        apart = (np.diff(inside) != 1) | (np.diff(op.slots) != 1)
+        apart |= (np.diff(row) != 0) | (np.diff(column) != 0)
         firsts = np.concatenate([[0], np.flatnonzero(apart) + 1, [len(places)]])
         for first, stop in itertools.pairwise(firsts.tolist()):
             self.risc.transfer(
                 code,
                 places[first : first + 1],
-                num_bytes=(stop - first) * tile_bytes,
+                num_bytes=(stop - first) * tensor.data_format.tile_bytes,
                 noc=op.noc,
                 issue_cycles=issue,
             )

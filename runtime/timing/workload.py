@@ -232,6 +232,7 @@ class WorkloadBuilder:
             counters=np.zeros(t.NUM_COUNTERS, np.int64),
         )
         state.counters[t.FREE_PACKET] = -1
+        state.counters[t.PAUSE] = np.iinfo(np.int64).max
         state.clock[t.CLOCK_NEXT] = t.NEVER
         state.counters[t.LIVE] = len(self.threads)
         self._first_events(state)
@@ -349,6 +350,26 @@ def run_workload(builder: WorkloadBuilder) -> tuple[float, t.State]:
     state = builder.state()
     run_events(state)
     return float(state.clock[t.CLOCK_END]), state
+
+
+def sample_workload(
+    builder: WorkloadBuilder, *, transfers: int
+) -> tuple[float, t.State]:
+    """Run so many transfers, and go on at the pace of the second half of them.
+
+    Cycles until the last end as `run_workload` has them where there are fewer.
+    """
+    state = builder.state()
+    moments = []
+    for limit in (transfers // 2, transfers):
+        state.counters[t.PAUSE] = limit
+        run_events(state)
+        moments.append((float(state.clock[t.CLOCK_NOW]), state.counters[t.FINISHED]))
+    if state.counters[t.FINISHED] < transfers:
+        return float(state.clock[t.CLOCK_END]), state
+    (begin, before), (end, after) = moments
+    pace = (end - begin) / (after - before)
+    return end + pace * (len(state.packets) - 1 - int(after)), state
 
 
 _LATENCIES = {

@@ -59,14 +59,18 @@ class Subject:
             return self.reference(torch.tensor([tokens])).logits[0, -1].numpy()
 
 
-def build(config: PretrainedConfig, batch: int) -> Subject:
+def build(
+    config: PretrainedConfig, batch: int, disabled: tuple[str, ...] = ()
+) -> Subject:
     torch.manual_seed(1)
     model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
     found = import_generation(
         model, prefill_lengths=[LENGTH], cache_length=CACHE, batch=batch
     )
     context = CompileContext(values=dict(found.values))
-    run_pipeline(context, found.module, chip="n150", weights_format="bf16")
+    run_pipeline(
+        context, found.module, chip="n150", weights_format="bf16", disabled=disabled
+    )
     netlist = assemble_netlist(found.module, name="case", chip="n150")
     read = parse_netlist(print_netlist(netlist))
     assert netlist.is_structurally_equivalent(read)

@@ -144,7 +144,7 @@ def test_all_fused(name: str, batch: int) -> None:
         ("rope-fusion",),
         ("cache-fusion",),
         ("rope-fusion", "cache-fusion"),
-        ("norm-fusion",),
+        ("rms-norm-fusion",),
         ("epilogue-fusion",),
         ("merge-projections",),
         ("merge-projections", "cache-fusion"),

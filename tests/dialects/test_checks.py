@@ -158,6 +158,12 @@ FAULTS = {
         "@in0 is cut into more shards than there are cores",
         "buffer @in0",
     ),
+    "more shards row by row than cores": (
+        "vendor_one_core",
+        ("shards 1x1", "shards 5x13 over xy"),
+        "@in0 is cut into more shards than there are cores",
+        "buffer @in0",
+    ),
     "read into a buffer over a shard": (
         "vendor_one_core",
         ("cb_push_back %in0", "noc_async_read %in0\n          cb_push_back %in0"),
@@ -297,6 +303,12 @@ FAULTS = {
         ("cb_wait_front %a", "cb_wait_front %z"),
         "%z is not a circular buffer",
         "cb_wait_front %z",
+    ),
+    "piece over an unknown axis": (
+        "pieces_in_turn",
+        ("pieces [k.2", "pieces [j.2"),
+        "'j.2' is not an axis",
+        "multicast %row",
     ),
     "unknown multicast": (
         "matmul_grid",

@@ -22,7 +22,8 @@ builtin.module {
     %y = grid.program "exp"
       axes [m 2 over y 2, n 3 over xy 3 stride 2 block 1, k 4 unit 2]
       uses ([m, n] at [m, n] along x cleaned, [_, m] at [0, m] index)
-      makes ([m, n] at [m, n]) fidelity HiFi4 dst fp32 (%x, %i)
+      makes ([m, n] at [m, n] in l1 shards 2x3 over xy lent)
+      fidelity HiFi4 dst fp32 (%x, %i)
       : (tensor<50x70xbf16>, tensor<1x50xi64>) -> (tensor<50x70xbf16>) {
     ^bb0(%a: tensor<50x70xbf16>, %b: tensor<1x50xi64>):
       %s = grid.stage over [m, n] where k 1 to 3 formats [bf16] : tensor<50x70xbf16> {
@@ -73,7 +74,11 @@ def test_round_trip_in_both_syntaxes() -> None:
         ("[_, m] at", "[m] at", "names 1 dimensions of 2"),
         ("[_, m] at", "[_, z] at", "there is no axis z"),
         (", %b: tensor<1x50xi64>):", "):", "2 operands, but the region has 1"),
-        ("makes ([m, n] at [m, n])", "makes ()", "1 results, but 0 uses"),
+        (
+            "makes ([m, n] at [m, n] in l1 shards 2x3 over xy lent)",
+            "makes ()",
+            "1 results, but 0 uses",
+        ),
     ],
 )
 def test_refused(old: str, new: str, message: str) -> None:

@@ -34,11 +34,41 @@ def test_parts_cover_an_axis_once(
     covered: list[int] = []
     for number in range(cores):
         position = number * stride
-        found = axis.range_on(Core(position % 8, position // 8), 8)
+        found = axis.range_at(position)
         assert 0 <= found.size <= found.bound == axis.part
         assert found.start % unit == 0 or not found.size
         covered += range(found.start, found.start + found.size)
     assert covered == list(range(extent))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(1, 64), st.integers(1, 5), st.integers(1, 9))
+def test_dealt_blocks_cover_an_axis_once(
+    extent: int, cores: int, block: int, by: int
+) -> None:
+    axis = Axis("n", extent, "banks", cores, 1, 1, block, dealt=True)
+    covered: list[int] = []
+    for number in range(cores):
+        whole = axis.range_at(number)
+        assert whole.size <= whole.bound == axis.part
+        steps = list(whole.steps(by))
+        tiles = [int(tile) for step in steps for tile in step.tiles]
+        assert tiles == whole.tiles.tolist()
+        filled = [step for step in steps if step.size]
+        places = [step.place for step in filled]
+        assert places == [sum(s.size for s in filled[:i]) for i in range(len(filled))]
+        assert all((tile // block) % cores == number for tile in tiles)
+        covered += tiles
+    assert sorted(covered) == list(range(extent))
+
+
+def test_cores_beside_banks_take_the_columns_of_their_bank() -> None:
+    facts = facts_of("axis n 40 over banks 24 block 1 dealt")
+    assert facts.grid == CHIP.grid
+    assert len(facts.cores) == 24
+    for number, core in enumerate(CHIP.bank_cores[:24]):
+        columns = facts.ranges_on(core)["n"].tiles
+        assert {int(column) % 12 for column in columns} == {number % 12}
 
 
 def test_defaults_of_an_axis() -> None:
@@ -53,14 +83,13 @@ def test_a_block_is_at_most_the_part() -> None:
 def test_units_stay_whole() -> None:
     axis = facts_of("axis n 30 over x 4 unit 4").axes["n"]
     assert axis.part == 8
-    assert axis.range_on(Core(3, 0), 4) == Range(24, 6, 8)
+    assert axis.range_at(3) == Range(24, 6, 8)
 
 
 def test_folded_axes_take_digits_of_the_core_number() -> None:
     facts = facts_of("axis h 9 over xy 9 stride 4\naxis m 2 over xy 2 stride 2\n"
                      "axis n 2 over xy 2")  # fmt: skip
     assert facts.grid == Core(8, 5)
-    assert facts.num_positions == 36
     assert len(facts.cores) == 36
     ranges = facts.ranges_on(Core(7, 0))
     assert [ranges[a].start for a in "hmn"] == [1, 1, 1]

@@ -94,6 +94,7 @@ ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
         "c": np.maximum(v["a"] @ v["w"], 0),
         "d": v["a"] @ v["w"],
     },
+    "pieces_in_turn": lambda v: {"c": 2 * (v["x"] @ v["w"])},
     "vendor_rotating": vendor_product,
     "vendor_loopback": vendor_product,
     "vendor_one_core": lambda v: {"out": 4 * (v["in0"] @ v["in1"])},

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from dialects.bindings import Bindings
 from dialects.chip import load_chip
 from dialects.errors import HazardError, NetlistError
 from dialects.formats import DataFormat
 from dialects.netlist_text import parse_netlist
 from dialects.program import ProgramFacts, Tensor
-from dialects.tensix import ProgramOp
+from dialects.tensix import ProgramOp, RunOp
 from runtime.executor import execute
 from runtime.expand import expand_program
 from runtime.launch import Launch
 from runtime.trace import trace_launch
+from tests.runtime.netlists import FOLDER
 
 TILES = Tensor(DataFormat.BF16, (128, 128))
 
@@ -565,3 +567,15 @@ def test_a_scaler_must_be_filled() -> None:
     )
     with pytest.raises(NetlistError, match="is not filled by `fill`"):
         trace_launch(launch_of(text))
+
+
+def test_a_piece_of_a_multicast_lies_together() -> None:
+    text = (FOLDER / "pieces_in_turn.mlir").read_text()
+    text = text.replace("cb %a [k.part, m.part]", "cb %a [m.part, k.part]")
+    netlist = parse_netlist(text)
+    bindings = Bindings(netlist)
+    run = bindings.runs[1]
+    assert isinstance(run, RunOp)
+    facts = ProgramFacts(bindings.programs["matmul"], load_chip("n150"))
+    with pytest.raises(NetlistError, match="sends 4 pages of %a that do not lie"):
+        expand_program(facts, bindings.tensors(run))

@@ -4,6 +4,7 @@ tensix.netlist @all version 1 chip "n150" {
   buffer @in dram fp32 2x3x64x576 role input
   buffer @table l1 int32 64x64 row_major
   buffer @s l1 bf16 64x64 shards 2x1 role output
+  buffer @r l1 bf16 64x320 shards 1x10 over xy
   buffer @layers.$.w last 29 dram bfp8_b 576x960 from "concat(0, layers.$.q, layers.$.k)"
   buffer @cache dram bf16 64x64 role cache
   program @p(in %x, out %y, inout %z) fidelity HiFi2 dst bf16 full_sync source "model.py:3 (+2)" {
@@ -19,6 +20,7 @@ tensix.netlist @all version 1 chip "n150" {
     cb %d [m, n] format bf16 of %y[m - (n - 1), n floordiv 2 mod 3]
     semaphore %s initial 0
     multicast %row of %a along x from (0, y) noc 0 linked
+    multicast %cut of %a pieces [m, k.2] along y from (x, k.start floordiv 2) noc 0
     multicast %all of %b along xy from (k.start, min(y, 1)) noc 1
     kernel reader on riscv1 noc 0 {
       for m {

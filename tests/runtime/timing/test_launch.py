@@ -9,7 +9,13 @@ from dialects.errors import HazardError
 from dialects.formats import DataFormat
 from dialects.program import Tensor
 from runtime.costs import load_costs, without_effects
-from runtime.timing import KernelTiming, LaunchTiming, time_launch, time_sequence
+from runtime.timing import (
+    KernelTiming,
+    LaunchTiming,
+    estimate_cycles,
+    time_launch,
+    time_sequence,
+)
 from tests.runtime.timing.programs import launch_of, matmul
 
 COSTS = load_costs()
@@ -240,3 +246,17 @@ program @fill (in %a) fidelity LoFi dst bf16 {
     stored -= 2 * COSTS.cb_operation_cycles
     expected = words * COSTS.store_word_cycles + (copying if copies else 0)
     assert stored == pytest.approx(expected)
+
+
+def test_a_short_launch_is_estimated_as_it_is_timed():
+    launch = matmul(4, 16, 4, rows=4, columns=4)
+    assert estimate_cycles(launch, transfers=100_000) == time_launch(launch).cycles
+
+
+def test_a_long_launch_goes_on_at_its_pace():
+    launch = matmul(8, 256, 8, rows=4, columns=4, k_block=2)
+    timing = time_launch(launch)
+    transfers = timing.num_transfers // 3
+    estimate = estimate_cycles(launch, transfers=transfers)
+    assert estimate == pytest.approx(timing.cycles, rel=0.1)
+    assert estimate != timing.cycles

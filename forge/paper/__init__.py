@@ -1,0 +1,1 @@
+"""The paper that forge automates, measured: docs/paper.md."""

@@ -1,0 +1,399 @@
+"""First-order prices of a program on a grid: what `choose-grid` ranks candidates by.
+
+Compute on the busiest core, bytes out of DRAM with what can be multicast read once,
+and transfers that one core must issue. The time engine judges the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil, prod
+
+import numpy as np
+from xdsl.ir import Block, Operation, SSAValue
+
+from dialects import ttir
+from dialects.chip import Chip
+from dialects.formats import TILE_EDGE, DataFormat, Fidelity
+from dialects.grid import ProgramOp, StageOp, UsesAttr
+from dialects.program import Axis
+from dialects.ttir.base import shape_of
+from passes.dst_plan import Unary, Vector
+from passes.l1_budget import circular_buffer_limit, tile_bytes_of
+from passes.schedule import MIN_DEPTH, Operand, Schedule
+
+# First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
+_ISSUE = 38  # one interleaved page by one RISC [4.5]
+_CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [4.5]
+_DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages on NoC 0 [4.5]
+_BANK_GAIN = 190 / 255  # bytes count less where cores read the bank beside them [4.5]
+_CHANNEL_BYTES_PER_CYCLE = 22.35  # one DRAM channel, sustained [4.5]
+_BANK_PENALTY = 0.15  # slower for each time that the fullest bank exceeds the mean
+_BANK_BYTES_PER_CYCLE = 22.3  # one bank, any number of readers [4.5]
+_BARRIER = 500  # from the last read to its data, and the block to the reader [4.5]
+_MULTICAST_BYTES_PER_CYCLE = 25  # linked, to a row or all [4.2]
+_MULTICAST_START = 900  # handshake and path reservation [5]
+_LAUNCH = 2050  # traced op-to-op gap [5]
+_UNPACK_BYTES_PER_CYCLE = 53  # both operands [timing study 3]
+_COLUMN_BYTES_PER_CYCLE = 43  # cores of one column together: links of NoC 0, from all
+# rows that DRAM is in (the time engine; 31 for a link [4.1])
+_VECTOR_TILE = 300  # a vector-unit function on a tile [2.10]
+_VECTOR_TILES = {  # those that take much longer or less, on a tile [2.10]
+    "exp": 1771,
+    "gelu": 2849,
+    "erf": 2849,
+    "pow": 2489,
+    "cos": 1548,
+    "div": 1070,
+    "rsqrt": 1000,
+    "recip": 910,
+    "sin": 910,
+    "silu": 907,
+    "sqrt": 885,
+    "sigmoid": 811,
+    "log": 718,
+    "add": 160,
+    "sub": 160,
+    "mul": 160,
+    "add_unary": 124,
+    "mul_unary": 124,
+}
+_ADD_IN_L1_TILE = 128  # the packer adds an fp32 tile to L1 [2.9]
+_MATRIX_TILE = 40  # an element-wise matrix-unit instruction on a tile [2.7]
+_SHOWING = 0.1  # of what is hidden behind something slower, the share that still shows
+
+MIN_MULTICAST_TILES = 4
+"""Tiles of a block from which a multicast pays: its handshake costs about 900 cycles
+(fact sheet, section 5), a read of two tiles about 470 (section 4.5)."""
+
+Axes = dict[str, Axis]
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a launch would cost by first-order formulas, in cycles of the busiest core.
+
+    `held` loads what stays, `before` computes ahead of the first streamed block;
+    `compute` then runs beside `streamed` (transfers that a core issues), `dram` (all
+    streamed bytes at the rate of all banks) and `write`, in `steps` blocks; `ahead` of
+    them may be there before the computing begins.
+    """
+
+    launch: float
+    held: float
+    before: float
+    compute: float
+    streamed: float
+    dram: float
+    write: float
+    steps: int
+    ahead: int
+
+    @property
+    def total(self) -> float:
+        """Cycles in all: what must be there first, then what overlaps."""
+        reading = max(self.streamed, self.dram)
+        room = reading * min(1.0, self.ahead / self.steps)
+        reading -= min(self.before + self.held, room)
+        moving = max(reading, self.write)
+        hidden = min(self.compute, moving)
+        overlap = max(self.compute, moving)
+        overlap += hidden * max(1 / self.steps, _SHOWING)
+        return self.launch + self.held + self.before + overlap
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What loading an operand takes.
+
+    Cycles of a core that reads it and of one that sends it on; bytes in all and into
+    the busiest column of cores; and how many cores read.
+    """
+
+    reading: float
+    sending: float
+    num_bytes: float
+    column_bytes: float
+    readers: float
+
+
+def _from_dram(loads: Sequence[_Load]) -> float:
+    """Cycles until all of it has come out of DRAM and into the columns of cores."""
+    num_bytes = sum(load.num_bytes for load in loads)
+    column_bytes = sum(load.column_bytes for load in loads)
+    return max(
+        num_bytes / _DRAM_BYTES_PER_CYCLE, column_bytes / _COLUMN_BYTES_PER_CYCLE
+    )
+
+
+def _held(held: Sequence[_Load], ahead: float, cores: int) -> float:
+    """Cycles until operands that stay are there.
+
+    Meanwhile all cores read streamed blocks, up to `ahead` cycles of DRAM: one that
+    reads what others wait for gets as much of DRAM as each of them.
+    """
+    if not held:
+        return 0.0
+    own = _from_dram(held)
+    readers = max(load.readers for load in held)
+    crowded = own + min(ahead, own * cores / readers)
+    reading = max(crowded, sum(load.reading for load in held))
+    return reading + sum(load.sending for load in held)
+
+
+def _num_cores(axes: Axes) -> int:
+    return prod(axis.cores for axis in axes.values())
+
+
+class GridPrices:
+    """Prices a program on any grid; `weights` are the formats of its operands."""
+
+    def __init__(
+        self,
+        program: ProgramOp,
+        chip: Chip,
+        weights: Sequence[DataFormat],
+        *,
+        multicast: bool = True,
+    ):
+        self.program = program
+        self.multicast = multicast
+        self.chip = chip
+        self.schedule = Schedule(program)
+        self.streamed = self.schedule.streamed
+        self.tile_bytes = tile_bytes_of(program, self.schedule, weights)
+        self.arguments: list[SSAValue] = list(program.body.block.args)
+        self.cores = np.arange(chip.num_cores)
+        self._is_gathered = any(use.index for use in program.uses.data)
+        self._extents = {a.name: a.extent for a in program.axes.data}
+        self.phases = Fidelity(program.fidelity.data).phases
+
+    def l1_bytes(self, axes: Axes) -> int:
+        """L1 that the circular buffers take on a core."""
+        return self.schedule.l1_bytes(axes, self.tile_bytes)
+
+    def price(self, axes: Axes, *, crowded: bool) -> Price:
+        """The price of a launch. `crowded` says whether the fullest bank counts."""
+        stages = range(len(self.schedule.stages))
+        first = min(
+            (o.stage for o in self.schedule.operands if o.stage is not None),
+            default=len(stages) - 1,
+        )
+        weights = [lp for lp in self.schedule.loops if self.schedule.weights_in(lp)]
+        first = min([first, *(loop.first for loop in weights)])
+        before = sum(self._stage_price(i, axes) for i in stages if i < first)
+        compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
+        compute += _MULTICAST_START * self._num_shared_loops(axes)
+        loads = {
+            operand: self._load(operand, axes, crowded=crowded)
+            for operand in self.schedule.operands
+        }
+        held = [load for operand, load in loads.items() if operand.resident]
+        others = [load for operand, load in loads.items() if not operand.resident]
+        steps = self._steps(axes)
+        ahead = max(self.depths(axes).values(), default=MIN_DEPTH)
+        dram = _from_dram(others)
+        return Price(
+            _LAUNCH,
+            _held(held, dram * min(1.0, ahead / steps), _num_cores(axes)),
+            before,
+            compute,
+            sum(load.reading + load.sending for load in others),
+            dram,
+            self._write_price(axes),
+            steps,
+            ahead,
+        )
+
+    @cached_property
+    def roof(self) -> float:
+        """Cycles that no grid goes below: the weights out of all DRAM channels."""
+        tiles = {
+            operand.value: prod(self._extents[a] for a in operand.axes)
+            for operand in self.schedule.operands
+            if operand.value in self.streamed
+        }
+        num_bytes = sum(self.tile_bytes[v] * count for v, count in tiles.items())
+        return num_bytes / (self.chip.num_dram_banks * _CHANNEL_BYTES_PER_CYCLE)
+
+    def depths(self, axes: Axes) -> dict[SSAValue, int]:
+        """Blocks that the circular buffers of streamed weights hold."""
+        room = circular_buffer_limit(self.chip)
+        return self.schedule.depths(axes, self.tile_bytes, l1_bytes=room)
+
+    def uses(self, axes: Axes) -> UsesAttr:
+        """The uses of the program's operands, with the depths of their buffers."""
+        depths = self.depths(axes)
+        uses = zip(self.program.uses.data, self.arguments, strict=True)
+        return UsesAttr(tuple(replace(u, depth=depths.get(a)) for u, a in uses))
+
+    def _num_shared_loops(self, axes: Axes) -> int:
+        """Loops whose cores hand their results to the first of them."""
+        combines = self.schedule.combines
+        return sum(axes[combine.loop.axis].cores > 1 for combine in combines)
+
+    def _steps(self, axes: Axes) -> int:
+        """Blocks that pass by one after the other, the computing beside the reading."""
+        counts = [
+            ceil(
+                prod(axes[a].share for a in operand.axes)
+                / self.schedule.block_tiles(operand, axes)
+            )
+            for operand in self.schedule.operands
+            if not operand.resident
+        ]
+        return max(counts, default=1)
+
+    def _load(self, operand: Operand, axes: Axes, *, crowded: bool) -> _Load:
+        """What it takes to load all of an operand."""
+        again = 1
+        if operand.loop is not None:
+            around = [a for a in self.schedule.outer if a not in operand.axes]
+            again = prod(ceil(axes[a].share / axes[a].block) for a in around)
+        tiles = again * prod(axes[a].share for a in operand.axes)
+        size = self.tile_bytes[operand.value] * tiles
+        cores = _num_cores(axes)
+        blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
+        cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
+        sharing = cores / prod(axes[a].cores for a in operand.axes)
+        rows = self._rows(axes)
+        large = self.schedule.block_tiles(operand, axes) >= MIN_MULTICAST_TILES
+        sent = self.multicast and large
+        line = _shared_line(axes, operand.axes) if sent else None
+        if sharing > 1 and line is not None:
+            sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
+            masters = cores / sharing
+            in_column = rows if line == "x" else 1
+            return _Load(cycles, sending, size * masters, size * in_column, masters)
+        beside = self._column_beside_bank(operand, axes)
+        if beside is not None:
+            banks = self.chip.num_dram_banks
+            fullest = ceil(beside.extent / banks) * banks / beside.share
+            lanes = beside.cores / banks
+            rate = min(_CORE_BYTES_PER_CYCLE, _BANK_BYTES_PER_CYCLE / lanes)
+            cycles = size / rate + blocks * _BARRIER
+            return _Load(cycles, 0.0, size * fullest * _BANK_GAIN, 0.0, cores)
+        crowding = 1.0
+        if crowded and not operand.resident and not self._is_gathered:
+            crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
+        return _Load(cycles, 0.0, size * cores * crowding, size * rows, cores)
+
+    def _rows(self, axes: Axes) -> int:
+        """Cores of the fullest column."""
+        down = prod(a.cores for a in axes.values() if a.over == "y")
+        folded = prod(a.cores for a in axes.values() if a.over == "xy")
+        return max(down, ceil(folded / self.chip.grid.x))
+
+    def _column_beside_bank(self, operand: Operand, axes: Axes) -> Axis | None:
+        """The axis that brings an operand's columns to the cores beside their bank."""
+        if not self.program.uses.data[self.arguments.index(operand.value)].sharded:
+            return None
+        return next((axes[a] for a in operand.axes if axes[a].over == "banks"), None)
+
+    def _fullest_bank(self, operand: Operand, axes: Axes) -> float:
+        """Reads of the fullest DRAM bank over the mean, when all cores begin a block.
+
+        Cores whose parts begin in the same bank meet there again and again.
+        """
+        number = self.arguments.index(operand.value)
+        use = self.program.uses.data[number]
+        source = shape_of(self.program.inputs[number])
+        blocks = np.meshgrid(
+            self.cores,
+            *(np.arange(axes[a].block) for a in operand.axes),
+            indexing="ij",
+        )
+        uses = self.program.uses.data
+        env: dict[str, np.ndarray | int] = {
+            u.scalars[0]: 0 for u in uses if u.scalars is not None
+        }
+        inside = np.ones(blocks[0].shape, bool)
+        for name, offset in zip(operand.axes, blocks[1:], strict=True):
+            axis = axes[name]
+            divisor = {"x": 1, "y": self.chip.grid.x, "xy": 1}.get(axis.over or "", 1)
+            place = blocks[0] // divisor
+            if axis.over == "x":
+                place = place % self.chip.grid.x
+            piece = axis.block if axis.dealt else axis.part
+            start = (place // axis.stride) % axis.cores * piece
+            env[name] = start + offset
+            inside &= env[name] < axis.extent
+        row, column = (np.broadcast_to(e.evaluate(env), inside.shape) for e in use.map)
+        tiles = row * ceil(source[-1] / TILE_EDGE) + column
+        banks = np.bincount(tiles[inside] % self.chip.num_dram_banks)
+        return float(banks.max() * self.chip.num_dram_banks / max(banks.sum(), 1))
+
+    def _write_price(self, axes: Axes) -> float:
+        cycles = 0.0
+        for value in self.schedule.outputs:
+            own = self.schedule.axes.real(value)
+            tiles = prod(axes[a].share for a in own)
+            blocks = ceil(tiles / prod(axes[a].block for a in own))
+            cycles += _running(value.owner, axes) * (tiles * _ISSUE + blocks * _BARRIER)
+        return cycles
+
+    def _stage_price(self, index: int, axes: Axes) -> float:
+        """Cycles of a stage on the busiest core; one that combines what cores made
+        runs for each other core."""
+        stage, plan = self.schedule.stages[index], self.schedule.plans[index]
+        tiles = prod(axes[a].share for a in stage.over.data)
+        results = prod(axes[a].share for a in self.schedule.axes.real(stage.results[0]))
+        contraction = 0.0
+        for op in plan.accumulators:
+            if isinstance(op, ttir.MatmulOp):
+                size = self.tile_bytes.get(op.b, DataFormat.BF16.tile_bytes)
+                unpack = 1.25 * size / _UNPACK_BYTES_PER_CYCLE
+                math = tiles * max(16 * self.phases + 1, unpack)
+                contraction += max(math, self._adding_price(index, results, axes))
+            else:
+                contraction += tiles * _MATRIX_TILE
+        finish = 0.0
+        for step in plan.steps:
+            vector = isinstance(step, Unary | Vector)
+            finish += _vector_tile(step) if vector else _MATRIX_TILE
+        combine = next((c for c in self.schedule.combines if c.holds(index)), None)
+        times = 1.0 if combine is None else axes[combine.loop.axis].cores - 1.0
+        times *= _running(stage, axes)
+        return times * (contraction + results * (finish + _MATRIX_TILE))
+
+    def _adding_price(self, index: int, results: int, axes: Axes) -> float:
+        """Cycles of the packer that adds to sums in L1, over all steps of a loop."""
+        loop = self.schedule.loop_of(index)
+        if loop is None or not self.schedule.weights_in(loop):
+            return 0.0
+        steps = ceil(axes[loop.axis].share / axes[loop.axis].block)
+        return results * steps * _ADD_IN_L1_TILE
+
+
+def _running(stage: Operation | Block, axes: Axes) -> float:
+    """The part of the steps in which a stage runs, on the average over cores."""
+    if not isinstance(stage, StageOp) or stage.where is None:
+        return 1.0
+    part = stage.where.data
+    return (part.stop - part.first) / axes[part.axis].extent
+
+
+def _vector_tile(step: Unary | Vector) -> float:
+    return _VECTOR_TILES.get(step.function, _VECTOR_TILE)
+
+
+def _shared_line(axes: Axes, used: tuple[str, ...]) -> str | None:
+    """The way along which all cores want the same tiles of an operand, if any."""
+    spread: dict[str | None, list[str]] = {}
+    for name, axis in axes.items():
+        if axis.over is not None and axis.cores > 1:
+            spread.setdefault(axis.over, []).append(name)
+    free = [over for over, names in spread.items() if not set(names) & set(used)]
+    if {"xy", "banks"} & set(free) or {"x", "y"} <= set(free):
+        return "xy"
+    for over in ("x", "y"):
+        if over in free:
+            return over
+    return None
+
+
+def shared_line(program: ProgramOp, used: tuple[str, ...]) -> str | None:
+    """The direction along which an operand with these axes may be multicast."""
+    return _shared_line({a.name: a for a in program.axes.data}, used)
