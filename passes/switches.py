@@ -34,21 +34,6 @@ SWITCHES = (
         ("merge-projections",),
     ),
     Switch(
-        "split-heads",
-        "heads are seen in a projection, not computed one by one in it",
-        ("split-heads",),
-    ),
-    Switch(
-        "rope-fusion",
-        "norms and rotary embedding of heads are launches of their own",
-        ("form-programs.rope_fusion",),
-    ),
-    Switch(
-        "cache-fusion",
-        "what is written to a cache is copied there by a launch of its own",
-        ("form-programs.cache_fusion",),
-    ),
-    Switch(
         "rms-norm-fusion",
         "norms are launches of their own, not part of the matmul that reads them",
         ("form-programs.rms_norm_fusion",),
@@ -77,6 +62,21 @@ SWITCHES = (
         "elementwise-fusion",
         "each element-wise operation is a launch of its own",
         ("form-programs.elementwise_fusion",),
+    ),
+    Switch(
+        "split-heads",
+        "heads are seen in a projection, not computed one by one in it",
+        ("split-heads",),
+    ),
+    Switch(
+        "rope-fusion",
+        "norms and rotary embedding of heads are launches of their own",
+        ("form-programs.rope_fusion",),
+    ),
+    Switch(
+        "cache-fusion",
+        "what is written to a cache is copied there by a launch of its own",
+        ("form-programs.cache_fusion",),
     ),
     Switch(
         "fp32-residual",
