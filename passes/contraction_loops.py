@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import Float32Type, TensorType, f32
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 
 from dialects import ttir
 from dialects.formats import DataFormat
@@ -199,8 +199,11 @@ def _cast(body: Block, value: SSAValue, element: Float32Type) -> SSAValue:
 
 
 def _is_weight(program: ProgramOp, value: SSAValue) -> bool:
-    arguments = list(program.body.block.args)
-    return value in arguments and is_constant(program.inputs[arguments.index(value)])
+    return (
+        isinstance(value, BlockArgument)
+        and value.owner is program.body.block
+        and is_constant(program.inputs[value.index])
+    )
 
 
 def _is_given(value: SSAValue) -> bool:
