@@ -141,8 +141,9 @@ def _declare_operand(low: Lowering, operand: Operand) -> None:
     }
     if index is not None:
         properties["rows"] = UnitAttr()
-    if not operand.resident:
-        properties["depth"] = number(use.depth or MIN_DEPTH)
+    depth = 1 if operand.resident else use.depth or MIN_DEPTH
+    if depth > 1:
+        properties["depth"] = number(depth)
     _declare(low, value, f"cb_{parameter}", entries, **properties)
     if use.along is not None:
         _declare_multicast(low, operand, parameter, use)
