@@ -16,6 +16,8 @@ MANTISSA = np.uint32(0x007F_FFFF)
 TOP_HALF = np.uint32(0xFFFF_0000)
 HIDDEN = np.uint32(0x0080_0000)
 ZERO = np.uint32(0)
+NOTHING, LEAST_NORMAL = np.float32(0), np.float32(2.0**-126)
+NOT_A_NUMBER = np.array([0x7FC0_0000], np.uint32).view(np.float32)[0]
 
 jit = numba.njit(cache=True, error_model="numpy", nogil=True)
 
@@ -266,3 +268,18 @@ def narrow_bf16(source, target):
     """Top halves of patterns."""
     for i in range(source.size):
         target[i] = np.uint16(source[i] >> np.uint32(16))
+
+
+@jit
+def add_flushed(old, new, total):
+    """Sums of float32, nearest even: denormals count as zero, one pattern of NaN."""
+    for i in range(old.size):
+        left, right = old[i], new[i]
+        if abs(left) < LEAST_NORMAL:
+            left = np.copysign(NOTHING, left)
+        if abs(right) < LEAST_NORMAL:
+            right = np.copysign(NOTHING, right)
+        result = left + right
+        if abs(result) < LEAST_NORMAL:
+            result = np.copysign(NOTHING, result)
+        total[i] = result if result == result else NOT_A_NUMBER

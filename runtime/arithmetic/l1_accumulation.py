@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dialects.formats import DataFormat, UnsupportedFormatError
+from runtime.arithmetic.format_kernels import add_flushed
 from runtime.arithmetic.formats import Values
 
 _EXPONENT = np.uint32(0x7F80_0000)
@@ -21,7 +22,9 @@ _BF16_DROPPED = 45
 
 def accumulate_l1(old: Values, packed: Values, fmt: DataFormat) -> Values:
     """The values of L1 after packing `packed` onto `old`, both of format `fmt`."""
-    if fmt not in (DataFormat.FP32, DataFormat.BF16):
+    if fmt is DataFormat.FP32:
+        return _add_fp32(np.ascontiguousarray(old), np.ascontiguousarray(packed))
+    if fmt is not DataFormat.BF16:
         raise UnsupportedFormatError(
             "the packer accumulates in L1 in fp32 and bf16 only",
             value=fmt,
@@ -29,8 +32,7 @@ def accumulate_l1(old: Values, packed: Values, fmt: DataFormat) -> Values:
         )
     old_bits = _flush(np.ascontiguousarray(old).view(np.uint32))
     new_bits = _flush(np.ascontiguousarray(packed).view(np.uint32))
-    add = _add_fp32 if fmt is DataFormat.FP32 else _add_bf16
-    return add(old_bits, new_bits).view(np.float32)
+    return _add_bf16(old_bits, new_bits).view(np.float32)
 
 
 def _flush(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -38,12 +40,11 @@ def _flush(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return np.where(bits & _EXPONENT, bits, bits & _SIGN)
 
 
-def _add_fp32(old: NDArray[np.uint32], new: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """IEEE sum, nearest even; one NaN pattern; denormal results become zero."""
-    with np.errstate(all="ignore"):
-        total = (old.view(np.float32) + new.view(np.float32)).view(np.uint32)
-    is_nan = (total & ~_SIGN) > _EXPONENT
-    return np.where(is_nan, _NAN, _flush(total))
+def _add_fp32(old: Values, new: Values) -> Values:
+    """IEEE sum, nearest even; one NaN pattern; denormals are zero."""
+    total = np.empty_like(old)
+    add_flushed(old.reshape(-1), new.reshape(-1), total.reshape(-1))
+    return total
 
 
 def _as_double(bits: NDArray[np.uint32]) -> NDArray[np.float64]:
