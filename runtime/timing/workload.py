@@ -364,12 +364,13 @@ def sample_workload(
     for limit in (transfers // 2, transfers):
         state.counters[t.PAUSE] = limit
         run_events(state)
-        moments.append((float(state.clock[t.CLOCK_NOW]), state.counters[t.FINISHED]))
+        finished = int(state.counters[t.FINISHED])
+        moments.append((float(state.clock[t.CLOCK_NOW]), finished))
     if state.counters[t.FINISHED] < transfers:
         return float(state.clock[t.CLOCK_END]), state
     (begin, before), (end, after) = moments
     pace = (end - begin) / (after - before)
-    return end + pace * (len(state.packets) - 1 - int(after)), state
+    return end + pace * (len(state.packets) - 1 - after), state
 
 
 _LATENCIES = {
