@@ -28,7 +28,7 @@ from passes.contraction_loops import as_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
 from passes.grid_prices import GridPrices
-from passes.grid_search import WORTH, GridSearch
+from passes.grid_search import WORTH, GridSearch, cycles_of
 from passes.l1_budget import operand_formats, usable_bytes
 from passes.rewriting import describe_source
 from passes.structure_key import structure_key
@@ -152,9 +152,9 @@ def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
     timed: list[Candidate] = []
     for form, candidates in ranked.items():
         if candidates:
-            rival = min(map(_cycles, timed), default=inf)
+            rival = min(map(cycles_of, timed), default=inf)
             timed += GridSearch(form.prices, candidates, timer=timer).timed(rival)
-    timed.sort(key=_cycles)
+    timed.sort(key=cycles_of)
     if timed[0].cycles is None:
         rest = [c for c in cheapest if not any(c.is_same(t) for t in timed)]
         why = "the least price of those not refused"
@@ -169,10 +169,6 @@ def _why(timed: list[Candidate], cheapest: Candidate) -> str:
     if same is None or fastest is None or same == fastest:
         return counted
     return f"{counted}; the least price takes {same / fastest - 1:.1%} longer"
-
-
-def _cycles(candidate: Candidate) -> float:
-    return inf if candidate.cycles is None else candidate.cycles
 
 
 def _total(candidate: Candidate) -> float:

@@ -9,6 +9,7 @@ is summed along the rows (the squares of a norm) is summed on the way.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 from xdsl.dialects.builtin import Float32Type, TensorType, f32
 from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
@@ -180,9 +181,7 @@ class _Contraction:
         for op, total in zip(self.sums, loop.carried, strict=True):
             value: SSAValue = total
             if isinstance(op, ttir.MeanOp):
-                count = 1
-                for axis in op.axes:
-                    count *= shape_of(op.input)[axis]
+                count = prod(shape_of(op.input)[axis] for axis in op.axes)
                 ones = [1] * len(shape_of(total))
                 factor = ttir.FullOp(ones, 1.0 / count, f32)
                 mean = ttir.MultiplyOp(total, factor.result)

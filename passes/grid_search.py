@@ -78,7 +78,7 @@ class GridSearch:
             self._time(_firsts(self.ranked, kind_of, _KINDS))
             for _ in range(_ROUNDS):
                 before = self._sorted()[0]
-                if _cycles(before) > _NEAR * rival:
+                if cycles_of(before) > _NEAR * rival:
                     break
                 self._time(self._near(before))
                 if self._sorted()[0] is before:
@@ -116,7 +116,7 @@ class GridSearch:
 
     def _fast_enough(self) -> bool:
         limit = _NEAR_ROOF * self.prices.roof
-        return any(_cycles(c) <= limit for c in self._timed.values())
+        return any(cycles_of(c) <= limit for c in self._timed.values())
 
     def _try(self, candidate: Candidate) -> None:
         """Place the program as a candidate says, with its multicasts."""
@@ -133,7 +133,7 @@ class GridSearch:
         self.program.properties["uses"] = uses
 
     def _sorted(self) -> list[Candidate]:
-        return sorted(self._timed.values(), key=_cycles)
+        return sorted(self._timed.values(), key=cycles_of)
 
     def _soundest(self) -> list[Candidate]:
         """The fastest first that the checks of netlists let pass; refused ones last."""
@@ -147,7 +147,8 @@ class GridSearch:
         return [*found, *refused]
 
 
-def _cycles(candidate: Candidate) -> float:
+def cycles_of(candidate: Candidate) -> float:
+    """The cycles of a candidate; without end where it was not timed."""
     return inf if candidate.cycles is None else candidate.cycles
 
 
