@@ -118,7 +118,7 @@ def test_a_candidate_has_nothing_of_the_one_before(prices: GridPrices) -> None:
             return super().cycles(program)
 
     form = Form(prices, looped=False)
-    ranked = form.ranked(WORTH * form.bounds[0].price.total)
+    ranked = form.ranked(WORTH * form.bounds[0].price.total)[:2]
     for order in (ranked, ranked[::-1]):
         GridSearch(prices, order, timer=Recorder(cores)).timed()
     twice = [uses for uses in seen.values() if len(uses) > 1]
