@@ -121,9 +121,8 @@ class Lowering:
     def ahead_axis(self, value: SSAValue) -> str | None:
         """The axis along which a master reads its next block while it sends one."""
         operand = next(o for o in self.schedule.operands if o.value is value)
-        use = self.uses[value]
-        ahead = self.schedule.reads_ahead(operand, self.axes, use.depth)
-        return operand.loop.axis if operand.loop and use.along and ahead else None
+        is_ahead = self.uses[value].ahead
+        return operand.loop.axis if operand.loop and is_ahead else None
 
     @property
     def first_weights(self) -> int | None:

@@ -166,9 +166,11 @@ class GridPrices:
         weights: Sequence[DataFormat],
         *,
         multicast: bool = True,
+        read_ahead: bool = True,
     ):
         self.program = program
         self.multicast = multicast
+        self.read_ahead = read_ahead
         self.chip = chip
         self.schedule = Schedule(program)
         self.streamed = self.schedule.streamed
@@ -233,7 +235,9 @@ class GridPrices:
     def depths(self, axes: Axes) -> dict[SSAValue, int]:
         """Blocks that the circular buffers of streamed weights hold."""
         room = circular_buffer_limit(self.chip)
-        return self.schedule.depths(axes, self.tile_bytes, l1_bytes=room)
+        return self.schedule.depths(
+            axes, self.tile_bytes, l1_bytes=room, read_ahead=self.read_ahead
+        )
 
     def uses(self, axes: Axes) -> UsesAttr:
         """The uses of the program's operands, with the depths of their buffers."""
@@ -280,7 +284,9 @@ class GridPrices:
             sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             masters = cores / sharing
             in_column = rows if line == "x" else 1
-            ahead = self.schedule.reads_ahead(operand, axes, depth)
+            ahead = self.read_ahead and self.schedule.has_room_ahead(
+                operand, axes, depth
+            )
             column_bytes = size * in_column
             return _Load(cycles, sending, size * masters, column_bytes, masters, ahead)
         beside = self._column_beside_bank(operand, axes)

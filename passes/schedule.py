@@ -429,11 +429,11 @@ class Schedule:
         tiles = prod(axes[a].share for a in operand.axes)
         return ceil(tiles / self.block_tiles(operand, axes))
 
-    def reads_ahead(
+    def has_room_ahead(
         self, operand: Operand, axes: dict[str, Axis], depth: int | None
     ) -> bool:
-        """Whether masters read an operand's next block while they send one: in a loop,
-        and with room for both beside the one that is computed with."""
+        """Whether masters can read an operand's next block while they send one: in a
+        loop, and with room for both beside the one that is computed with."""
         if operand.loop is None:
             return False
         blocks = self.num_blocks(operand, axes)
@@ -445,15 +445,18 @@ class Schedule:
         tile_bytes: dict[SSAValue, int],
         *,
         l1_bytes: int,
+        read_ahead: bool = True,
     ) -> dict[SSAValue, int]:
-        """Blocks that the buffers of streamed weights, and of what comes beside them,
-        hold, as far as L1 reaches.
+        """Blocks that the buffers of streamed weights hold, as far as L1 reaches, and,
+        where masters may `read_ahead`, those of what comes beside them.
 
-        What is read ahead hides what a core does before its first contraction, and that
-        DRAM is slow to answer.
+        What is there early hides what a core does before its first contraction, and
+        that DRAM is slow to answer.
         """
         weights = [o for o in self.operands if o.value in self.streamed]
-        beside = [o for o in self.operands if o.loop and o not in weights and weights]
+        beside = [o for o in self.operands if o.loop and o not in weights]
+        if not weights or not read_ahead:
+            beside = []
         sizes = {
             o: tile_bytes[o.value] * self.block_tiles(o, axes)
             for o in (*weights, *beside)
