@@ -20,7 +20,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import ttir
 from dialects.formats import TILE_EDGE
-from dialects.grid import DecodeAttentionOp, PickRowsOp
+from dialects.grid import DecodeAttentionOp, PickRowsOp, RotateOp
 from dialects.ttir.base import element_of, shape_of
 from passes.constants import is_constant
 from passes.head_growth import HeadGrowth, bring_before, is_by_heads
@@ -230,10 +230,10 @@ class _Former:
                 owner = operand.owner
                 joins = (
                     isinstance(owner, Operation)
-                    and is_elementwise(owner)
+                    and (is_elementwise(owner) or self._is_in_rotation(owner))
                     and (is_always_finite(owner) or not careful)
                     and owner not in self.taken
-                    and self._computes(owner)
+                    and (self._computes(owner) or isinstance(owner, RotateOp))
                     and shape_of(owner.results[0]) == shape
                     and all(use.operation in group for use in owner.results[0].uses)
                 )
@@ -242,6 +242,15 @@ class _Former:
                     self._take(group, owner)
                     queue.append(owner)
         return group
+
+    def _is_in_rotation(self, owner: Operation) -> bool:
+        """Whether an operation is a norm whose columns are turned, or the turning."""
+        norm = owner.operands[0].owner if isinstance(owner, RotateOp) else owner
+        return (
+            self.options.rope_fusion
+            and isinstance(norm, ttir.RMSNormOp | ttir.LayerNormOp)
+            and any(isinstance(u.operation, RotateOp) for u in norm.results[0].uses)
+        )
 
 
 def _is_stream(value: SSAValue, user: Operation) -> bool:

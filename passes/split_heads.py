@@ -41,7 +41,10 @@ _SAVED = 4000  # a small launch: 2,050 from op to op [5], its reads and writes a
 
 @dataclass(frozen=True)
 class SplitHeadsPass(ModulePass):
-    """Projections that are read head by head are computed head by head."""
+    """Projections that are read head by head are computed head by head.
+
+    Rotary embedding of norms becomes rotations, with or without a projection before.
+    """
 
     name = "split-heads"
 
@@ -58,6 +61,9 @@ class SplitHeadsPass(ModulePass):
                 pays = bool(weighed.value.data)
             if pays:
                 _split(linear, heads)
+        for norm in op.walk():
+            if isinstance(norm, ttir.RMSNormOp):
+                _turn_columns(norm.result)
 
 
 def projections_by_heads(around: Operation) -> list[ttir.LinearOp]:

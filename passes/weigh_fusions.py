@@ -80,13 +80,14 @@ def weigh_heads(
     }
     if not (any(found.values()) and form.weighed and place.search):
         return
-    for linear in chain.from_iterable(found.values()):
-        linear.attributes[BY_HEADS] = BoolAttr.from_bool(True)
     forms = [form]
     if form.rms_norm_fusion:
         forms.append(replace(form, rms_norm_fusion=False))
-    ways = [[split, way, *rest] for way in forms] + [[way, *rest] for way in forms]
-    costs = [_costs(ctx, module, way) for way in ways]
+    costs = []
+    for by_heads in (True, False):
+        for linear in chain.from_iterable(found.values()):
+            linear.attributes[BY_HEADS] = BoolAttr.from_bool(by_heads)
+        costs += [_costs(ctx, module, [split, way, *rest]) for way in forms]
     for name, linears in found.items():
         for linear in linears:
             cycles = _same_work(_sources(linear), [cost[name] for cost in costs])
