@@ -25,7 +25,7 @@ from dialects.tensix import BufferOp, EntryOp, NetlistOp, ProgramOp, RunOp
 from runtime.constants import ConstantSource, round_upload
 from runtime.expand import expand_program
 from runtime.launch import Launch
-from runtime.memory_plan import Workspace
+from runtime.memory_plan import Store, Workspace
 from runtime.numerics import require_numerics
 from runtime.recent import Recent
 from runtime.replay import BoundProgram, Prepared, prepare
@@ -209,6 +209,7 @@ class Emulator:
         self.integers: dict[str, np.ndarray] = {}
         self._prepared: dict[object, Recent[object, Prepared]] = {}
         self._workspace = Workspace()
+        self._store = Store()
         self._bound: dict[Run, tuple[Prepared, BoundProgram]] = {}
 
     def prepare(self, *entries: str) -> None:
@@ -346,7 +347,7 @@ class Emulator:
             self.sheets[name] = (
                 np.zeros(shape, np.float32)
                 if buffer.recipe is None
-                else ConstantSheet(self._constant(buffer), shape)
+                else ConstantSheet(self._constant(buffer), shape, self._store)
             )
         return self.sheets[name]
 

@@ -1,8 +1,8 @@
 """Steps of `fast` numerics as compiled calls on addresses.
 
 Element-wise steps are chains of strips; the left side of products is packed once for
-all that read it; right sides that never change are packed before the first run. What
-has no compiled form is a call of the numerics (`runtime.plain_steps`).
+all that read it; right sides of bf16 numbers that never change are packed before the
+first run. What has no compiled form is a call of the numerics (`runtime.plain_steps`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy as np
 from dialects.formats import DstMode
 from runtime.arithmetic import bf16_kernels, strip_kernels
 from runtime.arithmetic.fast_matmul import (
-    has_bf16_dot_product,
+    PanelProduct,
     in0_mask,
     in1_mask,
     packed_shape,
+    panel_product,
 )
 from runtime.bound import Bound, table_of
 from runtime.chains import FastRules, chain_call, is_fusible, rounding_call
@@ -36,22 +37,23 @@ SMALL_COLUMNS = 64
 
 @dataclass(frozen=True, slots=True)
 class PackLeft:
-    """The left side of products as the bf16 kernel reads it."""
+    """The left side of products as `product` reads it."""
 
     place: Place
     depth: int
     segments: Segments
     mask: int
+    product: PanelProduct
 
     @property
     def words(self) -> int:
-        """Words that it takes: two datums each."""
-        return rows_of(self.segments) * self.depth // 2
+        """Words that it takes."""
+        return rows_of(self.segments) * self.depth // 2 * self.product.words
 
 
 @dataclass(frozen=True, slots=True)
 class PackRight:
-    """A right side [depth, columns] that is computed, as the bf16 kernel reads it."""
+    """A right side [depth, columns] of bf16 numbers in panels."""
 
     place: Place
     depth: int
@@ -67,7 +69,7 @@ class PackRight:
 
 
 @dataclass(frozen=True, slots=True)
-class Bf16Product:
+class PackedProduct:
     """A product of packed sides."""
 
     left: PackLeft
@@ -76,7 +78,7 @@ class Bf16Product:
     step: Product
 
 
-Item: TypeAlias = "Fused | PackLeft | PackRight | Bf16Product"
+Item: TypeAlias = "Fused | PackLeft | PackRight | PackedProduct"
 
 
 def schedule(merged: Merged, rules: FastRules) -> list[Item]:
@@ -84,10 +86,11 @@ def schedule(merged: Merged, rules: FastRules) -> list[Item]:
     items: list[Item] = []
     made: set[PackLeft | PackRight] = set()
     for item in fuse(merged.steps, merged.num_parameters, is_fusible):
-        if not (isinstance(item, Product) and _is_bf16(item, rules)):
+        product = _packed_product(item, rules) if isinstance(item, Product) else None
+        if product is None:
+            assert not isinstance(item, PackedProduct)
             items.append(item)
             continue
-        product = _bf16_product(item, rules)
         sides = [product.left] if product.is_constant else [product.left, product.right]
         items += [side for side in sides if side not in made]
         made.update(sides)
@@ -95,21 +98,23 @@ def schedule(merged: Merged, rules: FastRules) -> list[Item]:
     return items
 
 
-def _is_bf16(step: Product, rules: FastRules) -> bool:
-    """Whether both sides are bf16 numbers: what is cut to tf32 is not."""
-    wide = any(step.is_cut) and rules.dst is DstMode.FP32
-    return has_bf16_dot_product() and not wide
-
-
-def _bf16_product(step: Product, rules: FastRules) -> Bf16Product:
+def _packed_product(step: Product, rules: FastRules) -> PackedProduct | None:
+    """The product of packed sides; None where the right one is cut to tf32, which is
+    more than bf16, or where the CPU has no way."""
+    left_is_wide, right_is_wide = (
+        is_cut and rules.dst is DstMode.FP32 for is_cut in step.is_cut
+    )
+    product = panel_product(is_bf16=not left_is_wide)
+    if product is None or right_is_wide:
+        return None
     masks = [
         int(rules.read_mask(is_cut) & mask(rules.fidelity))
         for is_cut, mask in zip(step.is_cut, (in0_mask, in1_mask), strict=True)
     ]
-    left = PackLeft(step.operands[0], step.depth, step.segments, masks[0])
+    left = PackLeft(step.operands[0], step.depth, step.segments, masks[0], product)
     right = PackRight(step.operands[1], step.depth, step.columns, step.turned, masks[1])
     is_constant = step.operands[1].sheet in rules.constants
-    return Bf16Product(left, right, is_constant, step)
+    return PackedProduct(left, right, is_constant, step)
 
 
 # -- calls -----------------------------------------------------------------------------
@@ -120,7 +125,7 @@ def fast_calls(item: Item, bound: Bound, rules: FastRules) -> list[Call] | None:
     call = _first_call(item, bound, rules)
     if call is None:
         return None
-    step = item.step if isinstance(item, Bf16Product) else item
+    step = item.step if isinstance(item, PackedProduct) else item
     if not isinstance(step, MulSum | Reduce | Product):
         return [call]
     return [call, *_rounding(step, bound, rules)]
@@ -141,7 +146,7 @@ def _pack_left(item: PackLeft, bound: Bound, rules: FastRules) -> Call:
     segments, mask = table_of(item.segments), np.uint32(item.mask)
 
     def call() -> None:
-        lost = bf16_kernels.pack_in0(
+        lost = item.product.pack_in0(
             at.first, at.row_step, pairs, mask, segments, packed
         )
         assert lost == 0, "what lies in a bf16 circular buffer is not bf16"
@@ -168,7 +173,7 @@ def _pack_right(item: PackRight, bound: Bound, rules: FastRules) -> Call:
     return call
 
 
-def _multiply(item: Bf16Product, bound: Bound, rules: FastRules) -> Call | None:
+def _multiply(item: PackedProduct, bound: Bound, rules: FastRules) -> Call | None:
     right, step = item.right, item.step
     if item.is_constant:
         constant = bound.constant(right.place.sheet)
@@ -181,7 +186,7 @@ def _multiply(item: Bf16Product, bound: Bound, rules: FastRules) -> Call | None:
     out = bound.address(Place(step.out, step.first_row, 0))
     segments = table_of(step.segments)
     return _call(
-        bf16_kernels.multiply,
+        item.left.product.multiply,
         *(bound.words[item.left], packed, step.columns, segments),
         *(out.first, out.row_step),
     )
@@ -250,7 +255,7 @@ _CALLS: dict[type, Callable[[Any, Bound, FastRules], Call | None]] = {
     Chain: chain_call,
     PackLeft: _pack_left,
     PackRight: _pack_right,
-    Bf16Product: _multiply,
+    PackedProduct: _multiply,
     Copy: _copy,
     MulSum: _mul_sum,
     Reduce: _reduce,
@@ -262,7 +267,7 @@ def item_reads(item: Item) -> Iterable[object]:
     """What an item reads: sheets by number, packed sides by themselves."""
     if isinstance(item, PackLeft | PackRight):
         return [item.place.sheet]
-    if isinstance(item, Bf16Product):
+    if isinstance(item, PackedProduct):
         return [item.left, item.right, item.right.place.sheet]
     return [place.sheet for place in item.operands]
 
@@ -273,11 +278,11 @@ def item_writes(item: Item) -> Iterable[object]:
         return item.kept
     if isinstance(item, PackLeft | PackRight):
         return [item]
-    return [item.step.out if isinstance(item, Bf16Product) else item.out]
+    return [item.step.out if isinstance(item, PackedProduct) else item.out]
 
 
 def step_of(item: Item) -> Step:
     """The step behind an item that the numerics must do."""
-    step = item.step if isinstance(item, Bf16Product) else item
+    step = item.step if isinstance(item, PackedProduct) else item
     assert not isinstance(step, Chain | PackLeft | PackRight)
     return step
