@@ -104,16 +104,6 @@ def prepare_fast_in1(in1: Values, fidelity: Fidelity) -> FastIn1:
     return FastIn1(np.ascontiguousarray(cut), None, (depth, columns), fidelity)
 
 
-def _unpacked(in1: FastIn1) -> Values:
-    """The values of in1 [K, N] again, for an in0 that is not bf16."""
-    if in1.values is not None:
-        return in1.values
-    assert in1.packed is not None
-    pairs = np.stack([in1.packed << np.uint32(16), in1.packed & np.uint32(0xFFFF0000)])
-    rows = pairs.transpose(2, 0, 1, 3).reshape(in1.shape[0], -1)
-    return np.ascontiguousarray(rows[:, : in1.shape[1]]).view(np.float32)
-
-
 def fast_matmul(
     in0: Values, in1: Values | FastIn1, *, fidelity: Fidelity, out: Values | None = None
 ) -> Values:
@@ -128,22 +118,20 @@ def fast_matmul(
             f"for {ready.fidelity}"
         )
     values = np.ascontiguousarray(in0)
-    rows = values.shape[0]
     if out is None:
-        out = np.empty((rows, ready.shape[1]), dtype=np.float32)
-    if ready.packed is not None and rows:
-        for is_bf16 in (True, False):
-            if _multiply_packed(values, ready, out, is_bf16=is_bf16):
-                return out
+        out = np.empty((len(values), ready.shape[1]), dtype=np.float32)
+    if ready.values is None:
+        if not _multiply(values, ready, out, is_bf16=True):
+            _multiply(values, ready, out, is_bf16=False)
+        return out
     cut, _ = fidelity_operands(values, values[:0], fidelity)
-    return np.matmul(np.ascontiguousarray(cut), _unpacked(ready), out=out)
+    return np.matmul(np.ascontiguousarray(cut), ready.values, out=out)
 
 
-def _multiply_packed(in0: Values, in1: FastIn1, out: Values, *, is_bf16: bool) -> bool:
-    """Whether in0 could be packed and was multiplied."""
+def _multiply(in0: Values, in1: FastIn1, out: Values, *, is_bf16: bool) -> bool:
+    """Multiply by packed panels; False where in0 is not bf16 though it should be."""
     product = panel_product(is_bf16=is_bf16)
-    if product is None:
-        return False
+    assert product is not None
     assert in1.packed is not None
     rows, depth = in0.shape
     columns = in1.shape[1]
