@@ -36,7 +36,8 @@ _WIDE = PanelProduct(2, bf16_kernels.pack_wide_in0, bf16_kernels.multiply_wide)
 
 
 @cache
-def _cpu_has(feature: str) -> bool:
+def cpu_has(feature: str) -> bool:
+    """Whether this CPU has an LLVM feature."""
     from llvmlite import binding
 
     return bool(binding.get_host_cpu_features().get(feature, False))
@@ -47,9 +48,9 @@ def panel_product(*, is_bf16: bool) -> PanelProduct | None:
 
     VDPBF16PS and fp32 sums both want 512-bit vectors; None where there are none.
     """
-    if is_bf16 and _cpu_has("avx512bf16"):
+    if is_bf16 and cpu_has("avx512bf16"):
         return _DOT
-    return _WIDE if _cpu_has("avx512f") else None
+    return _WIDE if cpu_has("avx512f") else None
 
 
 @dataclass(frozen=True)
