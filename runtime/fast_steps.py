@@ -32,7 +32,10 @@ from runtime.plain_steps import Call, runs_table
 from runtime.steps import Copy, MulSum, Place, Product, Reduce, Step, rows_of
 
 SMALL_COLUMNS = 64
-"""Up to so many columns a plain fp32 product is quicker without the library."""
+"""Up to so many columns a product that cuts its sides is quicker without copies."""
+
+ROWS_TO_PACK_FOR = 32
+"""So many rows must share a right side that is packed in every run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +102,21 @@ def schedule(merged: Merged, rules: FastRules) -> list[Item]:
 
 
 def _packed_product(step: Product, rules: FastRules) -> PackedProduct | None:
-    """The product of packed sides; None where the right one is cut to tf32, which is
-    more than bf16, or where the CPU has no way."""
+    """The product of packed sides.
+
+    None where the right one is cut to tf32, which is more than bf16, or where the CPU
+    has no way; and where packing would cost more than it saves: a right side that is
+    computed, and serves few rows or would be read in fp32 all the same.
+    """
     left_is_wide, right_is_wide = (
         is_cut and rules.dst is DstMode.FP32 for is_cut in step.is_cut
     )
+    is_constant = step.operands[1].sheet in rules.constants
     product = panel_product(is_bf16=not left_is_wide)
     if product is None or right_is_wide:
+        return None
+    pays = product.is_dot and rows_of(step.segments) >= ROWS_TO_PACK_FOR
+    if not (is_constant or pays):
         return None
     masks = [
         int(rules.read_mask(is_cut) & mask(rules.fidelity))
@@ -113,7 +124,6 @@ def _packed_product(step: Product, rules: FastRules) -> PackedProduct | None:
     ]
     left = PackLeft(step.operands[0], step.depth, step.segments, masks[0], product)
     right = PackRight(step.operands[1], step.depth, step.columns, step.turned, masks[1])
-    is_constant = step.operands[1].sheet in rules.constants
     return PackedProduct(left, right, is_constant, step)
 
 
@@ -218,21 +228,55 @@ def _reduce(step: Reduce, bound: Bound, rules: FastRules) -> Call | None:
     )
 
 
-def _small_product(step: Product, bound: Bound, rules: FastRules) -> Call | None:
-    a, b = (bound.address(place) for place in step.operands)
-    apart = b.row_step != 4 * step.columns
-    if step.turned or apart or step.columns > SMALL_COLUMNS:
+def _product(step: Product, bound: Bound, rules: FastRules) -> Call | None:
+    """A product in fp32: the library's, or one that cuts narrow sides on the way."""
+    if bound.constant(step.operands[1].sheet) is not None:
         return None
     masks = (
         rules.read_mask(step.is_cut[0]) & in0_mask(rules.fidelity),
         rules.read_mask(step.is_cut[1]) & in1_mask(rules.fidelity),
     )
+    if set(masks) == {bf16_kernels.ALL_BITS}:
+        return _library_product(step, bound)
+    a, b = (bound.address(place) for place in step.operands)
+    apart = b.row_step != 4 * step.columns
+    if step.turned or apart or step.columns > SMALL_COLUMNS:
+        return None
     out = bound.address(Place(step.out, step.first_row, 0))
     return _call(
         strip_kernels.small_product,
         *(a.first, a.row_step, masks[0], b.first, masks[1], step.columns, step.depth),
         *(table_of(step.segments), out.first, out.row_step),
     )
+
+
+def _library_product(step: Product, bound: Bound) -> Call:
+    """Both sides as they lie, one call for rows at equal distances."""
+    rows, columns = step.depth, step.columns
+    if step.turned:
+        rows, columns = columns, rows
+    right = bound.view(step.operands[1], slice(0, rows), columns)
+    right = right.T if step.turned else right
+    first, last = step.segments[0][0], step.segments[-1][1]
+    left = bound.view(step.operands[0], slice(first, last), step.depth)
+    out = bound.array(step.out)[step.first_row + first :, : step.columns]
+    sides = [(left[part], out[part]) for part in _parts(step.segments)]
+
+    def call() -> None:
+        for rows, result in sides:
+            np.matmul(rows, right, out=result)
+
+    return call
+
+
+def _parts(segments: Segments) -> list[slice]:
+    """Segments counted from the first, those of single rows together."""
+    first = segments[0][0]
+    starts = [start - first for start, _ in segments]
+    distances = set(np.diff(starts).tolist())
+    if len(distances) == 1 and rows_of(segments) == len(segments):
+        return [slice(0, starts[-1] + 1, distances.pop())]
+    return [slice(start - first, stop - first) for start, stop in segments]
 
 
 def _start(step: MulSum | Reduce) -> Place:
@@ -259,7 +303,7 @@ _CALLS: dict[type, Callable[[Any, Bound, FastRules], Call | None]] = {
     Copy: _copy,
     MulSum: _mul_sum,
     Reduce: _reduce,
-    Product: _small_product,
+    Product: _product,
 }
 
 

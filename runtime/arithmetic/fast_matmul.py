@@ -30,6 +30,11 @@ class PanelProduct:
     pack_in0: Callable[..., Any]
     multiply: Callable[..., None]
 
+    @property
+    def is_dot(self) -> bool:
+        """Whether in0 is bf16, too."""
+        return self.words == 1
+
 
 _DOT = PanelProduct(1, bf16_kernels.pack_in0, bf16_kernels.multiply)
 _WIDE = PanelProduct(2, bf16_kernels.pack_wide_in0, bf16_kernels.multiply_wide)
