@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,7 +30,7 @@ from runtime.fusion import Chain, Fused, fuse
 from runtime.liveness import Segments
 from runtime.merge import Merged
 from runtime.plain_steps import Call, runs_table
-from runtime.steps import Copy, MulSum, Place, Product, Reduce, Step, rows_of
+from runtime.steps import Copy, MulSum, Place, Product, Reduce, Step, rows_of, slices_of
 
 SMALL_COLUMNS = 64
 """Up to so many columns a product that cuts its sides is quicker without copies."""
@@ -146,10 +147,6 @@ def _first_call(item: Item, bound: Bound, rules: FastRules) -> Call | None:
     return None if make is None else make(item, bound, rules)
 
 
-def _call(function: Callable[..., Any], *arguments: Any) -> Call:
-    return lambda: function(*arguments)
-
-
 def _pack_left(item: PackLeft, bound: Bound, rules: FastRules) -> Call:
     at = bound.address(item.place)
     packed, pairs = bound.words[item], item.depth // 2
@@ -195,7 +192,7 @@ def _multiply(item: PackedProduct, bound: Bound, rules: FastRules) -> Call | Non
         packed = bound.words[right].reshape(packed_shape(right.depth, right.columns))
     out = bound.address(Place(step.out, step.first_row, 0))
     segments = table_of(step.segments)
-    return _call(
+    return partial(
         item.left.product.multiply,
         *(bound.words[item.left], packed, step.columns, segments),
         *(out.first, out.row_step),
@@ -205,7 +202,7 @@ def _multiply(item: PackedProduct, bound: Bound, rules: FastRules) -> Call | Non
 def _mul_sum(step: MulSum, bound: Bound, rules: FastRules) -> Call:
     a, b = (bound.address(place) for place in step.operands)
     masks = [rules.read_mask(is_cut) for is_cut in step.is_cut]
-    return _call(
+    return partial(
         strip_kernels.sum_products,
         *(a.first, a.row_step, masks[0], b.first, b.row_step, masks[1], b.is_spread),
         *(step.terms, table_of(step.segments), bound.address(_start(step)).first),
@@ -213,14 +210,14 @@ def _mul_sum(step: MulSum, bound: Bound, rules: FastRules) -> Call:
 
 
 def _copy(step: Copy, bound: Bound, rules: FastRules) -> Call:
-    return _call(strip_kernels.copy_runs, runs_table(step, bound))
+    return partial(strip_kernels.copy_runs, runs_table(step, bound))
 
 
 def _reduce(step: Reduce, bound: Bound, rules: FastRules) -> Call | None:
     if step.dim != "row":
         return None
     a = bound.address(step.operands[0])
-    return _call(
+    return partial(
         strip_kernels.reduce_rows,
         *(a.first, a.row_step, rules.read_mask(step.is_cut), step.terms),
         *(step.kind == "max", np.float32(step.scaler), table_of(step.segments)),
@@ -243,7 +240,7 @@ def _product(step: Product, bound: Bound, rules: FastRules) -> Call | None:
     if step.turned or apart or step.columns > SMALL_COLUMNS:
         return None
     out = bound.address(Place(step.out, step.first_row, 0))
-    return _call(
+    return partial(
         strip_kernels.small_product,
         *(a.first, a.row_step, masks[0], b.first, masks[1], step.columns, step.depth),
         *(table_of(step.segments), out.first, out.row_step),
@@ -257,26 +254,15 @@ def _library_product(step: Product, bound: Bound) -> Call:
         rows, columns = columns, rows
     right = bound.view(step.operands[1], slice(0, rows), columns)
     right = right.T if step.turned else right
-    first, last = step.segments[0][0], step.segments[-1][1]
-    left = bound.view(step.operands[0], slice(first, last), step.depth)
-    out = bound.array(step.out)[step.first_row + first :, : step.columns]
-    sides = [(left[part], out[part]) for part in _parts(step.segments)]
+    left = bound.view(step.operands[0], slice(0, step.segments[-1][1]), step.depth)
+    out = bound.array(step.out)[step.first_row :, : step.columns]
+    sides = [(left[part], out[part]) for part in slices_of(step.segments)]
 
     def call() -> None:
         for rows, result in sides:
             np.matmul(rows, right, out=result)
 
     return call
-
-
-def _parts(segments: Segments) -> list[slice]:
-    """Segments counted from the first, those of single rows together."""
-    first = segments[0][0]
-    starts = [start - first for start, _ in segments]
-    distances = set(np.diff(starts).tolist())
-    if len(distances) == 1 and rows_of(segments) == len(segments):
-        return [slice(0, starts[-1] + 1, distances.pop())]
-    return [slice(start - first, stop - first) for start, stop in segments]
 
 
 def _start(step: MulSum | Reduce) -> Place:
