@@ -12,8 +12,9 @@ from runtime.arithmetic.matrix_kernels import jit, u32
 from runtime.arithmetic.panel_blocks import BLOCK_ROWS, DOT, PANEL, WIDE, block_of
 from runtime.arithmetic.strip_kernels import ALL_BITS, floats
 
-_TURNED = 16
-"""Pairs of a row that are turned at a time: their lines stay in the nearest cache."""
+_TURNED = 64
+"""Pairs of a row that are turned at a time: four lines of it, which memory brings
+together; those of a panel's rows and of their turned places fit the nearest cache."""
 
 _dot_1, _dot_2, _dot_3 = block_of(DOT, 1), block_of(DOT, 2), block_of(DOT, 3)
 _dot_4, _dot_5, _dot_6 = block_of(DOT, 4), block_of(DOT, 5), block_of(DOT, 6)
