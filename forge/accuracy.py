@@ -24,7 +24,8 @@ from dialects.tensix import (
 )
 from dialects.tensix_compute import MatmulBlockOp
 from forge.profile import profile_machine
-from runtime.emulator import Emulator, Machine
+from runtime.emulator import Emulator
+from runtime.machine import Machine
 
 WEIGHTS = (DataFormat.BF16, DataFormat.BFP8_B, DataFormat.BFP4_B)
 DST_MODES = ("fp32", "bf16")

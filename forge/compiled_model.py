@@ -15,7 +15,8 @@ from dialects.recipe import parameters_of, parse_recipe, substitute
 from dialects.tensix import BufferOp, NetlistOp
 from forge.artifact import CausalLMInfo, EntryInfo, Manifest, save_artifact
 from forge.errors import ArtifactError, UsageError
-from runtime.emulator import BoundBuffer, Emulator, Machine
+from runtime.emulator import Emulator
+from runtime.machine import BoundBuffer, Machine
 from runtime.weights import WeightsFile
 
 if TYPE_CHECKING:

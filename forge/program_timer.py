@@ -14,7 +14,7 @@ from dialects.program import ProgramFacts
 from dialects.tensix import NetlistOp
 from forge.console import Step
 from passes.structure_key import structure_key
-from runtime.emulator import Machine
+from runtime.machine import Machine
 from runtime.recent import Recent
 from runtime.timing import estimate_cycles, warm_up
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from runtime.steps import Place
 Sheet = np.ndarray | ConstantSheet
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where an operand lies: its first element, and the bytes from row to row and
     from element to element; zero where one stands for all."""
 
@@ -49,6 +48,7 @@ class Bound:
         self.words = words
         self.limits = limits
         self.scalars: Environment = {}
+        self._starts: dict[int, tuple[int, int]] = {}
 
     def constant(self, sheet: int) -> ConstantSheet | None:
         """The sheet, if it is a parameter that never changes."""
@@ -74,15 +74,21 @@ class Bound:
 
     def address(self, place: Place) -> Address:
         """Where an operand lies. Its sheet is contiguous."""
-        array = self.array(place.sheet)
-        assert array.flags.c_contiguous, "sheets are contiguous"
-        row_step = 4 * array.shape[1]
-        first = array.ctypes.data + place.row * row_step + 4 * place.column
+        start, row_step = self._start(place.sheet)
+        first = start + place.row * row_step + 4 * place.column
         return Address(
             first,
             0 if place.broadcast in ("row", "scalar") else row_step,
             0 if place.broadcast in ("col", "scalar") else 4,
         )
+
+    def _start(self, sheet: int) -> tuple[int, int]:
+        """The address of a sheet, and the bytes from row to row."""
+        if sheet not in self._starts:
+            array = self.array(sheet)
+            assert array.flags.c_contiguous, "sheets are contiguous"
+            self._starts[sheet] = array.ctypes.data, 4 * array.shape[1]
+        return self._starts[sheet]
 
 
 def table_of(segments: Segments) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,8 @@ def pack_constant_in1(sheet: ConstantSheet, side: PackRight) -> np.ndarray | Non
 
 
 def _pack(sheet: ConstantSheet, side: PackRight) -> np.ndarray | None:
-    packed = np.empty(packed_shape(side.depth, side.columns), np.uint32)
+    shape = packed_shape(side.depth, side.columns)
+    packed = sheet.store.words(prod(shape)).reshape(shape)
     if side.turned:
         lost = _pack_turned(sheet, side, packed)
     elif side.mask == bf16_kernels.ALL_BITS and _pack_pairs(sheet, side, packed):

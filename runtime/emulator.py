@@ -9,183 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
-from dialects.bindings import MAIN
-from dialects.chip import Chip, load_chip
 from dialects.errors import ForgeError, NetlistError
-from dialects.expr import Environment, Value
+from dialects.expr import Environment
 from dialects.formats import TILE_EDGE, DataFormat
-from dialects.netlist_text import line_of
-from dialects.program import ProgramFacts, Tensor, tensor_of
-from dialects.recipe import parse_recipe, substitute
-from dialects.tensix import BufferOp, EntryOp, NetlistOp, ProgramOp, RunOp
+from dialects.program import ProgramFacts
+from dialects.tensix import NetlistOp
 from runtime.constants import ConstantSource, round_upload
-from runtime.expand import expand_program
-from runtime.launch import Launch
-from runtime.memory_plan import Workspace
+from runtime.machine import KEPT_LAUNCHES, BoundBuffer, Machine, Run
+from runtime.memory_plan import Store, Workspace
 from runtime.numerics import require_numerics
 from runtime.recent import Recent
 from runtime.replay import BoundProgram, Prepared, prepare
 from runtime.sheets import ConstantSheet
 from runtime.weights import WeightsFile
 
-KEPT_LAUNCHES = 4
-"""Launches of one program that are kept where run-time scalars tell them apart."""
 
-Scalars: TypeAlias = Mapping[str, np.ndarray]
-"""Whole numbers by the name of the buffer that holds them."""
+@dataclass
+class _Standing:
+    """What is known of a run line: its scalars' buffers, and what it was bound to last.
 
+    `prepared` is shared with the runs that are alike.
+    """
 
-@dataclass(frozen=True)
-class BoundBuffer:
-    """A buffer of the netlist, one instance of a family resolved."""
-
-    name: str
-    tensor: Tensor
-    role: str | None
-    recipe: str | None
-    instance: int
-    location: str | None = None
+    facts: ProgramFacts
+    scalar_buffers: tuple[str, ...]
+    constants: frozenset[int]
+    prepared: Recent[object, Prepared]
+    bound: tuple[Prepared, BoundProgram] | None = None
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run line: the program and the buffers bound to its parameters."""
+class _Scalars:
+    """Run-time scalars as they are now, and what they mean for control."""
 
-    program: str
-    buffers: tuple[str, ...]
-
-
-class Machine:
-    """A netlist read into tables: buffers, programs, runs, and launches on demand."""
-
-    def __init__(self, netlist: NetlistOp):
-        self.netlist = netlist
-        self.chip: Chip = load_chip(netlist.chip.data)
-        self.buffers: dict[str, BoundBuffer] = {}
-        self.programs: dict[str, ProgramFacts] = {}
-        self.entries: dict[str, list[Run]] = {}
-        self._launches: dict[object, Recent[object, Launch]] = {}
-        for op in netlist.body.block.ops:
-            if isinstance(op, BufferOp):
-                self._add_buffer(op)
-            elif isinstance(op, ProgramOp):
-                self.programs[op.sym_name.data] = ProgramFacts(op, self.chip)
-            elif isinstance(op, RunOp):
-                self._add_run(op, MAIN)
-            elif isinstance(op, EntryOp):
-                self.entries.setdefault(op.sym_name.data, [])
-                for run in op.body.block.ops:
-                    if isinstance(run, RunOp):
-                        self._add_run(run, op.sym_name.data)
-
-    @property
-    def runs(self) -> list[Run]:
-        """The runs of all entries, in the order of the text."""
-        return [run for runs in self.entries.values() for run in runs]
-
-    def entry(self, name: str | None) -> list[Run]:
-        """The runs of an entry, of the only one by default.
-
-        Raises `NetlistError` for a name that there is not, or where none is given and
-        there are several.
-        """
-        if name is None and len(self.entries) == 1:
-            return next(iter(self.entries.values()))
-        if name is None or name not in self.entries:
-            raise NetlistError(
-                "the netlist has several entries"
-                if name is None
-                else f"the netlist has no entry '{name}'",
-                advice=f"name one of {', '.join(self.entries)}",
-            )
-        return self.entries[name]
-
-    def inputs(self, entry: str | None = None) -> list[BoundBuffer]:
-        """The buffers that the host writes before it starts an entry."""
-        return self._bound_with_role(entry, "input")
-
-    def outputs(self, entry: str | None = None) -> list[BoundBuffer]:
-        """The buffers that the host reads after an entry."""
-        return self._bound_with_role(entry, "output")
-
-    def _bound_with_role(self, entry: str | None, role: str) -> list[BoundBuffer]:
-        bound = {name for run in self.entry(entry) for name in run.buffers}
-        return [b for b in self.buffers_with_role(role) if b.name in bound]
-
-    def _add_buffer(self, op: BufferOp) -> None:
-        count = 1 if op.last is None else op.last.value + 1
-        recipe = None if op.recipe is None else parse_recipe(op.recipe.data)
-        role = None if op.role is None else op.role.data
-        for instance in range(count):
-            name = op.sym_name.data.replace("$", str(instance))
-            own = None if recipe is None else str(substitute(recipe, instance))
-            self.buffers[name] = BoundBuffer(
-                name, tensor_of(op), role, own, instance, line_of(op)
-            )
-
-    def _add_run(self, op: RunOp, entry: str) -> None:
-        name = op.program.data
-        if name not in self.programs:
-            raise NetlistError(
-                f"@{name} is run, but there is no such program",
-                advice=f"there are {', '.join(self.programs)}",
-            )
-        for buffer in op.buffers.data:
-            if buffer not in self.buffers:
-                raise NetlistError(
-                    f"@{buffer} is bound by a run of @{name}, but not declared",
-                    advice="declare the buffer, or bind one that there is",
-                )
-        self.entries.setdefault(entry, []).append(Run(name, op.buffers.data))
-
-    def tensors(self, run: Run) -> tuple[Tensor, ...]:
-        """The tensors that a run binds, in the order of the parameters."""
-        return tuple(self.buffers[name].tensor for name in run.buffers)
-
-    def scalars(self, run: Run, values: Scalars | None = None) -> Environment:
-        """The run-time scalars of a run's program by name.
-
-        `values` gives the elements of buffers; where it does not, scalars are at the
-        upper ends of their ranges. Raises `ForgeError` for a value outside.
-        """
-        facts = self.programs[run.program]
-        found: dict[str, Value] = dict(facts.scalar_ends()[-1])
-        operands = [name for _, name in facts.parameters]
-        for scalars in facts.scalars.values():
-            buffer = run.buffers[operands.index(scalars.operand)]
-            if values is None or buffer not in values:
-                continue
-            given = values[buffer]
-            if (
-                given.size
-                and not scalars.low <= given.min() <= given.max() <= scalars.high
-            ):
-                raise ForgeError(
-                    f"@{buffer} holds a value outside of its range",
-                    limit=f"{scalars.low} to {scalars.high}",
-                    value=f"{given.min()} to {given.max()}",
-                )
-            found[scalars.name] = given.reshape(-1)
-        return found
-
-    def launch(self, run: Run, scalars: Environment | None = None) -> Launch:
-        """The expanded program of a run; runs alike share one."""
-        facts = self.programs[run.program]
-        given = self.scalars(run) if scalars is None else scalars
-        tensors = self.tensors(run)
-        known = self._launches.setdefault((run.program, tensors), Recent(KEPT_LAUNCHES))
-        return known.get(
-            facts.control_key(given),
-            lambda: expand_program(facts, tensors, scalars=given),
-        )
-
-    def buffers_with_role(self, role: str) -> list[BoundBuffer]:
-        """Buffers by role, in the order of their lines."""
-        return [b for b in self.buffers.values() if b.role == role]
+    values: Environment
+    control: tuple[object, ...]
 
 
 class Emulator:
@@ -209,12 +70,14 @@ class Emulator:
         self.integers: dict[str, np.ndarray] = {}
         self._prepared: dict[object, Recent[object, Prepared]] = {}
         self._workspace = Workspace()
-        self._bound: dict[Run, tuple[Prepared, BoundProgram]] = {}
+        self._store = Store()
+        self._standing: dict[Run, _Standing] = {}
+        self._scalars: dict[object, _Scalars] = {}
 
     def prepare(self, *entries: str) -> None:
         """Trace and merge the programs of entries, of all by default; make weights."""
         programs = {
-            run: self._program(run, self.machine.scalars(run))
+            run: self._program(run, self._now(run))
             for entry in entries or self.machine.entries
             for run in self.machine.entry(entry)
         }
@@ -252,9 +115,9 @@ class Emulator:
             self._write(buffer, inputs[buffer.name])
             if buffer.tensor.data_format.is_integer:
                 self.integers[buffer.name] = np.asarray(inputs[buffer.name], np.int64)
+        self._scalars.clear()
         for run in self.machine.entry(entry):
-            if self.machine.programs[run.program].scalars:
-                self.machine.scalars(run, self.integers)  # raises for what is outside
+            self._now(run)  # raises for what is outside
 
     def step(self, run: Run) -> None:
         """Execute one run on the buffers as they are."""
@@ -263,19 +126,19 @@ class Emulator:
 
     def bound(self, run: Run) -> tuple[BoundProgram, Environment]:
         """A run's program on its buffers, and its scalars as they are now."""
-        found = self._bound.get(run)
-        if found is not None and not self.machine.programs[run.program].scalars:
-            return found[1], {}
-        scalars = self.machine.scalars(run, self.integers)
-        return self._bind(run, self._program(run, scalars)), scalars
+        standing = self._standing_of(run)
+        if standing.bound is not None and not standing.scalar_buffers:
+            return standing.bound[1], {}
+        scalars = self._now(run)
+        return self._bind(run, self._program(run, scalars)), scalars.values
 
     def _bind(self, run: Run, program: Prepared) -> BoundProgram:
         """The program on the run's buffers; a run keeps the one that it used last."""
-        found = self._bound.get(run)
-        if found is None or found[0] is not program:
+        standing = self._standing_of(run)
+        if standing.bound is None or standing.bound[0] is not program:
             bound = program.bind(self._sheets_of(run), self._workspace)
-            found = self._bound[run] = (program, bound)
-        return found[1]
+            standing.bound = (program, bound)
+        return standing.bound[1]
 
     def spoil_workspace(self) -> None:
         """Fill what programs compute in with no numbers: none may read them."""
@@ -304,8 +167,8 @@ class Emulator:
             sheets[name] if name in sheets else self._sheet(name)
             for name in run.buffers
         ]
-        scalars = self.machine.scalars(run, self.integers)
-        self._program(run, scalars).bind(bound, self._workspace)(scalars)
+        scalars = self._now(run)
+        self._program(run, scalars).bind(bound, self._workspace)(scalars.values)
         return sheets
 
     def read(self, name: str) -> np.ndarray:
@@ -322,21 +185,44 @@ class Emulator:
         stacked = sheet.reshape(-1, _padded(rows), sheet.shape[1])
         return stacked[:, :rows, :columns].reshape(*leading, rows, columns).copy()
 
-    def _program(self, run: Run, scalars: Environment) -> Prepared:
-        constants = frozenset(
-            place
-            for place, name in enumerate(run.buffers)
-            if self.machine.buffers[name].recipe is not None
-        )
-        control = self.machine.programs[run.program].control_key(scalars)
-        key = (run.program, self.machine.tensors(run), constants)
-        known = self._prepared.setdefault(key, Recent(KEPT_LAUNCHES))
-        return known.get(
-            control,
+    def _program(self, run: Run, scalars: _Scalars) -> Prepared:
+        standing = self._standing_of(run)
+        return standing.prepared.get(
+            scalars.control,
             lambda: prepare(
-                self.machine.launch(run, scalars), self.numerics, constants=constants
+                self.machine.launch(run, scalars.values),
+                self.numerics,
+                constants=standing.constants,
             ),
         )
+
+    def _now(self, run: Run) -> _Scalars:
+        """The scalars of a run; runs of a program mostly read the same buffers."""
+        standing = self._standing_of(run)
+        key = (run.program, standing.scalar_buffers)
+        if key not in self._scalars:
+            values = self.machine.scalars(run, self.integers)
+            control = standing.facts.control_key(values)
+            self._scalars[key] = _Scalars(values, control)
+        return self._scalars[key]
+
+    def _standing_of(self, run: Run) -> _Standing:
+        if run not in self._standing:
+            facts = self.machine.programs[run.program]
+            operands = [name for _, name in facts.parameters]
+            read = [scalars.operand for scalars in facts.scalars.values()]
+            buffers = [self.machine.buffers[name] for name in run.buffers]
+            constants = frozenset(
+                place for place, b in enumerate(buffers) if b.recipe is not None
+            )
+            alike = (run.program, self.machine.tensors(run), constants)
+            self._standing[run] = _Standing(
+                facts,
+                tuple(run.buffers[operands.index(operand)] for operand in read),
+                constants,
+                self._prepared.setdefault(alike, Recent(KEPT_LAUNCHES)),
+            )
+        return self._standing[run]
 
     def _sheet(self, name: str) -> np.ndarray | ConstantSheet:
         if name not in self.sheets:
@@ -346,7 +232,7 @@ class Emulator:
             self.sheets[name] = (
                 np.zeros(shape, np.float32)
                 if buffer.recipe is None
-                else ConstantSheet(self._constant(buffer), shape)
+                else ConstantSheet(self._constant(buffer), shape, self._store)
             )
         return self.sheets[name]
 

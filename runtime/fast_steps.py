@@ -1,14 +1,15 @@
 """Steps of `fast` numerics as compiled calls on addresses.
 
 Element-wise steps are chains of strips; the left side of products is packed once for
-all that read it; right sides that never change are packed before the first run. What
-has no compiled form is a call of the numerics (`runtime.plain_steps`).
+all that read it; right sides of bf16 numbers that never change are packed before the
+first run. What has no compiled form is a call of the numerics (`runtime.plain_steps`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,10 +17,11 @@ import numpy as np
 from dialects.formats import DstMode
 from runtime.arithmetic import bf16_kernels, strip_kernels
 from runtime.arithmetic.fast_matmul import (
-    has_bf16_dot_product,
+    PanelProduct,
     in0_mask,
     in1_mask,
     packed_shape,
+    panel_product,
 )
 from runtime.bound import Bound, table_of
 from runtime.chains import FastRules, chain_call, is_fusible, rounding_call
@@ -28,30 +30,34 @@ from runtime.fusion import Chain, Fused, fuse
 from runtime.liveness import Segments
 from runtime.merge import Merged
 from runtime.plain_steps import Call, runs_table
-from runtime.steps import Copy, MulSum, Place, Product, Reduce, Step, rows_of
+from runtime.steps import Copy, MulSum, Place, Product, Reduce, Step, rows_of, slices_of
 
 SMALL_COLUMNS = 64
-"""Up to so many columns a plain fp32 product is quicker without the library."""
+"""Up to so many columns a product that cuts its sides is quicker without copies."""
+
+ROWS_TO_PACK_FOR = 32
+"""So many rows must share a right side that is packed in every run."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackLeft:
-    """The left side of products as the bf16 kernel reads it."""
+    """The left side of products as `product` reads it."""
 
     place: Place
     depth: int
     segments: Segments
     mask: int
+    product: PanelProduct
 
     @property
     def words(self) -> int:
-        """Words that it takes: two datums each."""
-        return rows_of(self.segments) * self.depth // 2
+        """Words that it takes."""
+        return rows_of(self.segments) * self.depth // 2 * self.product.words
 
 
 @dataclass(frozen=True, slots=True)
 class PackRight:
-    """A right side [depth, columns] that is computed, as the bf16 kernel reads it."""
+    """A right side [depth, columns] of bf16 numbers in panels."""
 
     place: Place
     depth: int
@@ -67,7 +73,7 @@ class PackRight:
 
 
 @dataclass(frozen=True, slots=True)
-class Bf16Product:
+class PackedProduct:
     """A product of packed sides."""
 
     left: PackLeft
@@ -76,7 +82,7 @@ class Bf16Product:
     step: Product
 
 
-Item: TypeAlias = "Fused | PackLeft | PackRight | Bf16Product"
+Item: TypeAlias = "Fused | PackLeft | PackRight | PackedProduct"
 
 
 def schedule(merged: Merged, rules: FastRules) -> list[Item]:
@@ -84,10 +90,11 @@ def schedule(merged: Merged, rules: FastRules) -> list[Item]:
     items: list[Item] = []
     made: set[PackLeft | PackRight] = set()
     for item in fuse(merged.steps, merged.num_parameters, is_fusible):
-        if not (isinstance(item, Product) and _is_bf16(item, rules)):
+        product = _packed_product(item, rules) if isinstance(item, Product) else None
+        if product is None:
+            assert not isinstance(item, PackedProduct)
             items.append(item)
             continue
-        product = _bf16_product(item, rules)
         sides = [product.left] if product.is_constant else [product.left, product.right]
         items += [side for side in sides if side not in made]
         made.update(sides)
@@ -95,21 +102,30 @@ def schedule(merged: Merged, rules: FastRules) -> list[Item]:
     return items
 
 
-def _is_bf16(step: Product, rules: FastRules) -> bool:
-    """Whether both sides are bf16 numbers: what is cut to tf32 is not."""
-    wide = any(step.is_cut) and rules.dst is DstMode.FP32
-    return has_bf16_dot_product() and not wide
+def _packed_product(step: Product, rules: FastRules) -> PackedProduct | None:
+    """The product of packed sides.
 
-
-def _bf16_product(step: Product, rules: FastRules) -> Bf16Product:
+    None where the right one is cut to tf32, which is more than bf16, or where the CPU
+    has no way; and where packing would cost more than it saves: a right side that is
+    computed, and serves few rows or would be read in fp32 all the same.
+    """
+    left_is_wide, right_is_wide = (
+        is_cut and rules.dst is DstMode.FP32 for is_cut in step.is_cut
+    )
+    is_constant = step.operands[1].sheet in rules.constants
+    product = panel_product(is_bf16=not left_is_wide)
+    if product is None or right_is_wide:
+        return None
+    pays = product.is_dot and rows_of(step.segments) >= ROWS_TO_PACK_FOR
+    if not (is_constant or pays):
+        return None
     masks = [
         int(rules.read_mask(is_cut) & mask(rules.fidelity))
         for is_cut, mask in zip(step.is_cut, (in0_mask, in1_mask), strict=True)
     ]
-    left = PackLeft(step.operands[0], step.depth, step.segments, masks[0])
+    left = PackLeft(step.operands[0], step.depth, step.segments, masks[0], product)
     right = PackRight(step.operands[1], step.depth, step.columns, step.turned, masks[1])
-    is_constant = step.operands[1].sheet in rules.constants
-    return Bf16Product(left, right, is_constant, step)
+    return PackedProduct(left, right, is_constant, step)
 
 
 # -- calls -----------------------------------------------------------------------------
@@ -120,7 +136,7 @@ def fast_calls(item: Item, bound: Bound, rules: FastRules) -> list[Call] | None:
     call = _first_call(item, bound, rules)
     if call is None:
         return None
-    step = item.step if isinstance(item, Bf16Product) else item
+    step = item.step if isinstance(item, PackedProduct) else item
     if not isinstance(step, MulSum | Reduce | Product):
         return [call]
     return [call, *_rounding(step, bound, rules)]
@@ -131,17 +147,13 @@ def _first_call(item: Item, bound: Bound, rules: FastRules) -> Call | None:
     return None if make is None else make(item, bound, rules)
 
 
-def _call(function: Callable[..., Any], *arguments: Any) -> Call:
-    return lambda: function(*arguments)
-
-
 def _pack_left(item: PackLeft, bound: Bound, rules: FastRules) -> Call:
     at = bound.address(item.place)
     packed, pairs = bound.words[item], item.depth // 2
     segments, mask = table_of(item.segments), np.uint32(item.mask)
 
     def call() -> None:
-        lost = bf16_kernels.pack_in0(
+        lost = item.product.pack_in0(
             at.first, at.row_step, pairs, mask, segments, packed
         )
         assert lost == 0, "what lies in a bf16 circular buffer is not bf16"
@@ -168,7 +180,7 @@ def _pack_right(item: PackRight, bound: Bound, rules: FastRules) -> Call:
     return call
 
 
-def _multiply(item: Bf16Product, bound: Bound, rules: FastRules) -> Call | None:
+def _multiply(item: PackedProduct, bound: Bound, rules: FastRules) -> Call | None:
     right, step = item.right, item.step
     if item.is_constant:
         constant = bound.constant(right.place.sheet)
@@ -180,8 +192,8 @@ def _multiply(item: Bf16Product, bound: Bound, rules: FastRules) -> Call | None:
         packed = bound.words[right].reshape(packed_shape(right.depth, right.columns))
     out = bound.address(Place(step.out, step.first_row, 0))
     segments = table_of(step.segments)
-    return _call(
-        bf16_kernels.multiply,
+    return partial(
+        item.left.product.multiply,
         *(bound.words[item.left], packed, step.columns, segments),
         *(out.first, out.row_step),
     )
@@ -190,7 +202,7 @@ def _multiply(item: Bf16Product, bound: Bound, rules: FastRules) -> Call | None:
 def _mul_sum(step: MulSum, bound: Bound, rules: FastRules) -> Call:
     a, b = (bound.address(place) for place in step.operands)
     masks = [rules.read_mask(is_cut) for is_cut in step.is_cut]
-    return _call(
+    return partial(
         strip_kernels.sum_products,
         *(a.first, a.row_step, masks[0], b.first, b.row_step, masks[1], b.is_spread),
         *(step.terms, table_of(step.segments), bound.address(_start(step)).first),
@@ -198,14 +210,14 @@ def _mul_sum(step: MulSum, bound: Bound, rules: FastRules) -> Call:
 
 
 def _copy(step: Copy, bound: Bound, rules: FastRules) -> Call:
-    return _call(strip_kernels.copy_runs, runs_table(step, bound))
+    return partial(strip_kernels.copy_runs, runs_table(step, bound))
 
 
 def _reduce(step: Reduce, bound: Bound, rules: FastRules) -> Call | None:
     if step.dim != "row":
         return None
     a = bound.address(step.operands[0])
-    return _call(
+    return partial(
         strip_kernels.reduce_rows,
         *(a.first, a.row_step, rules.read_mask(step.is_cut), step.terms),
         *(step.kind == "max", np.float32(step.scaler), table_of(step.segments)),
@@ -213,21 +225,44 @@ def _reduce(step: Reduce, bound: Bound, rules: FastRules) -> Call | None:
     )
 
 
-def _small_product(step: Product, bound: Bound, rules: FastRules) -> Call | None:
-    a, b = (bound.address(place) for place in step.operands)
-    apart = b.row_step != 4 * step.columns
-    if step.turned or apart or step.columns > SMALL_COLUMNS:
+def _product(step: Product, bound: Bound, rules: FastRules) -> Call | None:
+    """A product in fp32: the library's, or one that cuts narrow sides on the way."""
+    if bound.constant(step.operands[1].sheet) is not None:
         return None
     masks = (
         rules.read_mask(step.is_cut[0]) & in0_mask(rules.fidelity),
         rules.read_mask(step.is_cut[1]) & in1_mask(rules.fidelity),
     )
+    if set(masks) == {bf16_kernels.ALL_BITS}:
+        return _library_product(step, bound)
+    a, b = (bound.address(place) for place in step.operands)
+    apart = b.row_step != 4 * step.columns
+    if step.turned or apart or step.columns > SMALL_COLUMNS:
+        return None
     out = bound.address(Place(step.out, step.first_row, 0))
-    return _call(
+    return partial(
         strip_kernels.small_product,
         *(a.first, a.row_step, masks[0], b.first, masks[1], step.columns, step.depth),
         *(table_of(step.segments), out.first, out.row_step),
     )
+
+
+def _library_product(step: Product, bound: Bound) -> Call:
+    """Both sides as they lie, one call for rows at equal distances."""
+    rows, columns = step.depth, step.columns
+    if step.turned:
+        rows, columns = columns, rows
+    right = bound.view(step.operands[1], slice(0, rows), columns)
+    right = right.T if step.turned else right
+    left = bound.view(step.operands[0], slice(0, step.segments[-1][1]), step.depth)
+    out = bound.array(step.out)[step.first_row :, : step.columns]
+    sides = [(left[part], out[part]) for part in slices_of(step.segments)]
+
+    def call() -> None:
+        for rows, result in sides:
+            np.matmul(rows, right, out=result)
+
+    return call
 
 
 def _start(step: MulSum | Reduce) -> Place:
@@ -250,11 +285,11 @@ _CALLS: dict[type, Callable[[Any, Bound, FastRules], Call | None]] = {
     Chain: chain_call,
     PackLeft: _pack_left,
     PackRight: _pack_right,
-    Bf16Product: _multiply,
+    PackedProduct: _multiply,
     Copy: _copy,
     MulSum: _mul_sum,
     Reduce: _reduce,
-    Product: _small_product,
+    Product: _product,
 }
 
 
@@ -262,7 +297,7 @@ def item_reads(item: Item) -> Iterable[object]:
     """What an item reads: sheets by number, packed sides by themselves."""
     if isinstance(item, PackLeft | PackRight):
         return [item.place.sheet]
-    if isinstance(item, Bf16Product):
+    if isinstance(item, PackedProduct):
         return [item.left, item.right, item.right.place.sheet]
     return [place.sheet for place in item.operands]
 
@@ -273,11 +308,11 @@ def item_writes(item: Item) -> Iterable[object]:
         return item.kept
     if isinstance(item, PackLeft | PackRight):
         return [item]
-    return [item.step.out if isinstance(item, Bf16Product) else item.out]
+    return [item.step.out if isinstance(item, PackedProduct) else item.out]
 
 
 def step_of(item: Item) -> Step:
     """The step behind an item that the numerics must do."""
-    step = item.step if isinstance(item, Bf16Product) else item
+    step = item.step if isinstance(item, PackedProduct) else item
     assert not isinstance(step, Chain | PackLeft | PackRight)
     return step

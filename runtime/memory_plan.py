@@ -2,7 +2,7 @@
 
 What steps compute lives from its first write to its last read. A plan gives each sheet
 an offset in a block of words; blocks belong to the emulator, which lends one to all
-programs in turn.
+programs in turn. What stays, packed weights, gets words of a `Store`.
 """
 
 from __future__ import annotations
@@ -57,3 +57,32 @@ class Workspace:
             self._block = np.zeros(count + ALIGN_WORDS, np.uint32)
         skip = -self._block.ctypes.data // 4 % ALIGN_WORDS
         return self._block[skip:]
+
+
+class Store:
+    """Words that stay where they are, handed out from large blocks.
+
+    The system maps large blocks in large pages, small arrays in small ones: a decode
+    step, which reads every weight once, would wait for the tables of pages.
+    """
+
+    BLOCK_WORDS = 2**23
+
+    def __init__(self) -> None:
+        self._left = np.zeros(0, np.uint32)
+
+    def words(self, count: int) -> np.ndarray:
+        """`count` words that nobody else has; what they hold is undefined."""
+        padded = -(-count // ALIGN_WORDS) * ALIGN_WORDS
+        if padded > self.BLOCK_WORDS:
+            return _aligned(padded)[:count]
+        if padded > len(self._left):
+            self._left = _aligned(self.BLOCK_WORDS)
+        found, self._left = self._left[:count], self._left[padded:]
+        return found
+
+
+def _aligned(count: int) -> np.ndarray:
+    """At least `count` new words that begin at a line of the cache."""
+    block = np.empty(count + ALIGN_WORDS, np.uint32)
+    return block[-block.ctypes.data // 4 % ALIGN_WORDS :]

@@ -86,7 +86,9 @@ class Fast:
     """Rounds where the hardware rounds; the host's matrix product in between.
 
     A 16-bit Dst is rounded once, when a result is complete: its growing error inside a
-    contraction is modelled by `Exact` only.
+    contraction is modelled by `Exact` only. Blocks of k whose sums pass through L1 in
+    fp32 are one contraction (`trace_launch`): only the order of fp32 sums differs
+    (reference/emulator.md section 2).
     """
 
     def __init__(self, fidelity: Fidelity, dst: DstMode):

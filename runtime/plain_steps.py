@@ -21,6 +21,7 @@ from runtime.steps import (
     MulSum,
     PackAdd,
     PadEdge,
+    Place,
     Product,
     Reduce,
     RowStores,
@@ -163,14 +164,13 @@ def _copy(step: Copy, bound: Bound, numerics: Numerics) -> Call:
 
 def runs_table(step: Copy, bound: Bound) -> np.ndarray:
     """The runs of a copy with their addresses; see `copy_runs`."""
-    target = bound.array(step.out)
-    step_bytes = 4 * target.shape[1]
+    target, target_step, _ = bound.address(Place(step.out, 0, 0))
     rows = []
     for run in step.runs:
-        source = bound.address(run.source)
-        to = target.ctypes.data + run.row * step_bytes + 4 * run.column
-        size = (run.rows, run.width, source.is_spread)
-        rows.append((source.first, source.row_step, to, step_bytes, *size))
+        source, source_step, element_step = bound.address(run.source)
+        to = target + run.row * target_step + 4 * run.column
+        size = (run.rows, run.width, element_step == 0)
+        rows.append((source, source_step, to, target_step, *size))
     return np.array(rows, np.int64).reshape(-1, 7)
 
 

@@ -166,7 +166,8 @@ def prepare(
     """
     dst = DstMode.FP32 if launch.facts.fp32_dst else DstMode.BF16
     rules = FastRules(Fidelity(launch.facts.fidelity), dst, constants)
-    merged = merge(trace_launch(launch))
+    trace = trace_launch(launch, joins_l1_sums=numerics == "fast")
+    merged = merge(trace)
     return Prepared(merged, numerics, rules, launch.scalars)
 
 

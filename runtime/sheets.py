@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from runtime.memory_plan import Store
 from runtime.semantics import TILE
 from runtime.steps import Place
 
@@ -32,12 +33,13 @@ class SheetSource(Protocol):
 class ConstantSheet:
     """A sheet that never changes: made when it is first looked at.
 
-    A product's right side is kept as the matrix kernel wants it; the sheet itself is
-    then not kept, so that a weight takes its bf16 bytes once.
+    A product's right side is kept as the matrix kernel wants it, in words of `store`;
+    the sheet itself is then not kept, so that a weight takes its bf16 bytes once.
     """
 
-    def __init__(self, source: SheetSource, shape: tuple[int, int]):
+    def __init__(self, source: SheetSource, shape: tuple[int, int], store: Store):
         self.shape = shape
+        self.store = store
         self._source = source
         self._array: np.ndarray | None = None
         self._derived: dict[object, Any] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -237,6 +238,14 @@ def renamed(step: Step, sheets: dict[int, int]) -> Step:
         return replace(step, runs=runs, out=out)
     operands: Any = tuple(moved(place) for place in step.operands)
     return replace(step, operands=operands, out=out)
+
+
+def slices_of(segments: Segments) -> list[slice]:
+    """Segments as slices of rows; single rows at equal distances are one."""
+    distances = {b[0] - a[0] for a, b in pairwise(segments)}
+    if len(distances) == 1 and rows_of(segments) == len(segments):
+        return [slice(segments[0][0], segments[-1][1], distances.pop())]
+    return [slice(start, stop) for start, stop in segments]
 
 
 def rows_of(segments: Segments) -> int:

@@ -4,6 +4,8 @@ Running the kernels once on this recorder yields records, each an instruction at
 *site* of the text with the numbers of its operand and result tiles. Instructions that
 add to the same Dst tiles without anyone reading them in between are one accumulation:
 their K lists are joined, which is the rule under which a K loop is one contraction.
+Where fp32 sums may be taken in another order, a sum that goes through L1 in fp32
+between its blocks (reloaded, or added up by the packer) is joined as well.
 Records of one site that do not depend on each other share a *level* and are merged
 later (`runtime.merge`), whatever core and round they come from.
 """
@@ -46,13 +48,18 @@ class Group:
 
 @dataclass
 class _Accumulation:
-    """An open sum in Dst: terms are joined until someone reads it."""
+    """An open sum: terms are joined until someone reads it.
+
+    A sum in Dst takes terms in place. One that is kept in L1 stays what it is: what
+    goes on from it is another sum.
+    """
 
     kind: str
     site: int
     detail: tuple[Any, ...]
     outputs: np.ndarray
     terms: list[tuple[np.ndarray, ...]]
+    is_kept: bool = False
 
 
 @dataclass
@@ -77,9 +84,12 @@ class Trace:
     row_stores: list[tuple[ins.WriteRows, np.ndarray]]
 
 
-def trace_launch(launch: Launch) -> Trace:
-    """Run the kernels over tile numbers. Raises `HazardError` like the executor."""
-    recorder = _Recorder(launch)
+def trace_launch(launch: Launch, *, joins_l1_sums: bool = False) -> Trace:
+    """Run the kernels over tile numbers. Raises `HazardError` like the executor.
+
+    With `joins_l1_sums` fp32 sums in L1 are one contraction with those in Dst.
+    """
+    recorder = _Recorder(launch, joins_l1_sums=joins_l1_sums)
     Walker(launch, recorder).run()
     return recorder.finish()
 
@@ -87,9 +97,10 @@ def trace_launch(launch: Launch) -> Trace:
 class _Recorder:
     """The walker's recorder that only writes down."""
 
-    def __init__(self, launch: Launch):
+    def __init__(self, launch: Launch, *, joins_l1_sums: bool):
         self.launch = launch
         self.dst = DstMode.FP32 if launch.facts.fp32_dst else DstMode.BF16
+        self.joins_l1_sums = joins_l1_sums and self.dst is DstMode.FP32
         self.groups: dict[tuple[Any, ...], Group] = {}
         self.leaf_base: list[int] = []
         total = 0
@@ -103,6 +114,7 @@ class _Recorder:
         ]
         self.stored: set[int] = set()
         self.levels = np.zeros(max(2 * total, 1024), np.int32)
+        self.is_open = np.zeros(len(self.levels), np.bool_)
         self.count = total
         self.constants: dict[int, np.ndarray] = {}
         self.constant_numbers: dict[tuple[Any, ...], int] = {}
@@ -111,8 +123,11 @@ class _Recorder:
         self.row_stores: list[tuple[ins.WriteRows, np.ndarray]] = []
 
     def finish(self) -> Trace:
-        """Close open sums and order the groups."""
-        self._close(np.array(list(self.open), np.int64))
+        """Close the open sums that are stored, and order the groups."""
+        for parameter in self.stored:
+            self._close(self.current[parameter])
+        for _, numbers in self.row_stores:
+            self._close(numbers)
         groups = sorted(self.groups.values(), key=lambda g: g.level)
         stores = {parameter: self.current[parameter] for parameter in self.stored}
         return Trace(
@@ -133,9 +148,9 @@ class _Recorder:
         numbers = np.arange(self.count, self.count + count)
         self.count += count
         if self.count > len(self.levels):
-            grown = np.zeros(2 * self.count, np.int32)
-            grown[: len(self.levels)] = self.levels
-            self.levels = grown
+            grown = 2 * self.count - len(self.levels)
+            self.levels = np.pad(self.levels, (0, grown))
+            self.is_open = np.pad(self.is_open, (0, grown))
         return numbers
 
     def _record(
@@ -151,6 +166,8 @@ class _Recorder:
     ) -> np.ndarray:
         """Append to the group of its site and level; `numbers` operands are tiles."""
         tiles = operands if numbers is None else operands[:numbers]
+        for operand in tiles:
+            self._close(operand)
         level = 1 + max(int(self.levels[o].max()) for o in tiles if o.size)
         shapes = tuple(o.shape[1:] for o in operands)
         key = (kind, site, level, detail, shapes)
@@ -173,16 +190,30 @@ class _Recorder:
         count: int,
         old: np.ndarray | None,
     ) -> np.ndarray:
-        if old is not None and not (old == ZERO).all():
-            found = self.open.get(int(old[0]))
-            if found is not None and self._goes_on(found, kind, detail, old):
-                found.terms.append(terms)
-                return old
+        if old is None or (old == ZERO).all():
+            return self._open(kind, site, detail, [terms], count)
+        found = self.open.get(int(old[0]))
+        if found is None or not self._goes_on(found, kind, detail, old):
             return self._add_to(kind, site, detail, terms, count, old)
+        if found.is_kept:
+            return self._open(kind, site, detail, [*found.terms, terms], count)
+        found.terms.append(terms)
+        return old
+
+    def _open(
+        self,
+        kind: str,
+        site: int,
+        detail: tuple[Any, ...],
+        terms: list[tuple[np.ndarray, ...]],
+        count: int,
+    ) -> np.ndarray:
+        """A sum that may take more terms."""
         outputs = self._new(count)
-        opened = _Accumulation(kind, site, detail, outputs, [terms])
-        for number in outputs:
-            self.open[int(number)] = opened
+        opened = _Accumulation(kind, site, detail, outputs, terms)
+        for number in outputs.tolist():
+            self.open[number] = opened
+        self.is_open[outputs] = True
         return outputs
 
     def _goes_on(
@@ -214,12 +245,13 @@ class _Recorder:
 
     def _close(self, numbers: np.ndarray) -> None:
         """Seal the sums that these tiles belong to: somebody reads them."""
-        for number in numbers.reshape(-1):
-            sum_ = self.open.get(int(number))
+        for number in numbers[self.is_open[numbers]].tolist():
+            sum_ = self.open.get(number)
             if sum_ is None:
                 continue
-            for output in sum_.outputs:
-                del self.open[int(output)]
+            for output in sum_.outputs.tolist():
+                del self.open[output]
+            self.is_open[sum_.outputs] = False
             joined = _join(sum_)
             self._record(
                 sum_.kind,
@@ -380,14 +412,48 @@ class _Recorder:
     def pack(
         self, i: ins.PackTiles, values: np.ndarray, old: np.ndarray | None
     ) -> np.ndarray:
-        self._close(values)
         data_format = self.launch.circular_buffers[i.cb].data_format
+        if self.joins_l1_sums and data_format is DataFormat.FP32 and not i.relu:
+            return self._keep(i, values, old)
+        self._close(values)
         detail = (data_format, i.relu)
         packed = self._record("pack", i.site, detail, [values], len(values))
         if old is None or old.min() < 0:
             return packed
         detail = (data_format,)
         return self._record("pack_add", i.site, detail, [old, packed], len(old))
+
+    def _keep(
+        self, i: ins.PackTiles, values: np.ndarray, old: np.ndarray | None
+    ) -> np.ndarray:
+        """An fp32 Dst packed to fp32: nothing changes, and open sums stay open."""
+        for number in values[self.is_open[values]].tolist():
+            self.open[number].is_kept = True
+        if old is None or old.min() < 0 or self._is_zero(old):
+            return values
+        before, added = self._whole_sum(old), self._whole_sum(values)
+        if before is None or added is None or not _are_alike(before, added):
+            detail = (DataFormat.FP32,)
+            return self._record("pack_add", i.site, detail, [old, values], len(old))
+        terms = [*before.terms, *added.terms]
+        return self._open(added.kind, added.site, added.detail, terms, len(old))
+
+    def _is_zero(self, numbers: np.ndarray) -> bool:
+        """Whether tiles are all one constant, which is zero."""
+        tile = self.constants.get(int(numbers[0]))
+        return tile is not None and not tile.any() and np.ptp(numbers) == 0
+
+    def _whole_sum(self, numbers: np.ndarray) -> _Accumulation | None:
+        """The open sum that has just these results."""
+        found = self.open.get(int(numbers[0]))
+        is_whole = found is not None and np.array_equal(found.outputs, numbers)
+        return found if is_whole else None
+
+
+def _are_alike(one: _Accumulation, other: _Accumulation) -> bool:
+    """Whether the sum of two sums is one of the same kind."""
+    same = (one.kind, one.detail) == (other.kind, other.detail)
+    return same and "max" not in one.detail
 
 
 def _join(sum_: _Accumulation) -> list[np.ndarray]:

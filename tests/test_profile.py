@@ -21,7 +21,7 @@ from forge.profile.document import profile_document
 from forge.profile.layers import layers_of
 from forge.reports import show_profile
 from runtime.costs import load_costs
-from runtime.emulator import Machine
+from runtime.machine import Machine
 from runtime.timing import LaunchTiming, time_launch
 from tests.runtime.netlists import NAMES, load
 from tests.runtime.timing.programs import launch_of, matmul

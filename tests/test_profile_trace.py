@@ -18,7 +18,7 @@ from forge.errors import UsageError
 from forge.profile import Profile, profile_machine, trace
 from forge.profile.slices import timeline_of
 from forge.profile.trace import Selection, write_trace
-from runtime.emulator import Machine
+from runtime.machine import Machine
 from tests.runtime.netlists import load
 from tests.support.trace_processor import Trace, is_installed, opened
 from tests.test_profile import LAYERS

@@ -23,8 +23,9 @@ from forge.compiled_model import CompiledModel
 from forge.frontends.torch_export import Imported, export_program, import_program
 from passes.context import CompileContext
 from passes.pipeline import run_pipeline
-from runtime.emulator import Emulator, Machine
+from runtime.emulator import Emulator
 from runtime.executor import execute
+from runtime.machine import Machine
 from runtime.timing import time_launch
 
 CHIP = "n150"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forge.profile import Profile
     from forge.profile.tables import Table
     from forge.profile.trace import Selection
-    from runtime.emulator import Machine, Run, Scalars
+    from runtime.machine import Machine, Run, Scalars
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def run_profile(request: ProfileRequest, *, json: bool) -> None:
     """
     netlist = load_netlist(request.folder)
     with step("timing") as progress:
-        from runtime.emulator import Machine
+        from runtime.machine import Machine
 
         machine = Machine(netlist)
         entries = _entries(machine, request)

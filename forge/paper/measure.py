@@ -39,7 +39,7 @@ from forge.paper.settings import Setting
 from forge.profile import Roofs
 from passes.rewriting import describe_source
 from passes.structure_key import structure_key
-from runtime.emulator import Machine, Run
+from runtime.machine import Machine, Run
 from runtime.timing import time_launch, warm_up
 
 SEED = 7

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dialects.tensix import BufferOp
-from runtime.emulator import Machine, Run
+from runtime.machine import Machine, Run
 
 
 def layers_of(machine: Machine, runs: Sequence[Run]) -> tuple[int | None, ...]:

@@ -16,8 +16,8 @@ from forge.console import Step
 from forge.profile.bounds import Bound, Limit, bound_of, limits_of
 from forge.profile.layers import layers_of
 from runtime.costs import load_costs
-from runtime.emulator import Machine, Run, Scalars
 from runtime.launch import Launch
+from runtime.machine import Machine, Run, Scalars
 from runtime.timing import LaunchTiming, time_launch, warm_up
 
 Timings: TypeAlias = MutableMapping[Hashable, LaunchTiming]

@@ -24,7 +24,7 @@ from forge.profile.bounds import PHASE_OF
 from forge.profile.layers import layers_of
 from forge.profile.model import Profile, launch_key
 from forge.profile.slices import BUSY, Slices, Timeline, timeline_of
-from runtime.emulator import Machine, Run
+from runtime.machine import Machine, Run
 from runtime.timing import KernelTiming
 
 PROGRAMS_TRACK = 1

@@ -1,150 +1,25 @@
-"""A matrix product of bf16 operands with an fp32 result, on the CPU's dot-product unit.
+"""Matrix products of bf16 operands with an fp32 result, on packed panels.
 
-Neither torch nor numpy has one on CPU. The inner block is written in LLVM's own terms
-with the AVX512-BF16 instruction VDPBF16PS, which adds two products to each of sixteen
-fp32 lanes; everything around it is compiled by numba. `fast_matmul` is the public face
-and knows which CPUs have the instruction. Source of the layout: reference/emulator.md
-section 1c.
+Neither torch nor numpy has one on CPU. in1 is packed once, in pairs of bf16; in0 as the
+inner block wants it (`panel_blocks`), everything around which is compiled by numba.
+`fast_matmul` is the public face and knows which CPUs can do what.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
 from runtime.arithmetic.matrix_kernels import jit, u32
+from runtime.arithmetic.panel_blocks import BLOCK_ROWS, DOT, PANEL, WIDE, block_of
 from runtime.arithmetic.strip_kernels import ALL_BITS, floats
 
-BLOCK_ROWS = 6
-"""Rows of in0 at a time: 24 accumulators, 4 vectors of in1 and some broadcasts fit."""
+_TURNED = 64
+"""Pairs of a row that are turned at a time: four lines of it, which memory brings
+together; those of a panel's rows and of their turned places fit the nearest cache."""
 
-PANEL = 64
-"""Columns of in1 at a time: four vectors of sixteen lanes."""
-
-_TURNED = 16
-"""Pairs of a row that are turned at a time: their lines stay in the nearest cache."""
-
-_LANES = 16
-_VECTORS = PANEL // _LANES
-
-_WORD = ir.IntType(32)
-_INDEX = ir.IntType(64)
-_FLOATS = ir.VectorType(ir.FloatType(), _LANES)
-_WORDS = ir.VectorType(_WORD, _LANES)
-
-
-class _BFloat(ir.Type):
-    """LLVM's bfloat, which llvmlite does not name."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat)
-
-    def __hash__(self) -> int:
-        return hash(_BFloat)
-
-
-_PAIRS = ir.VectorType(_BFloat(), 2 * _LANES)
-
-
-def _dot_product(module: ir.Module) -> ir.Function:
-    name = "llvm.x86.avx512bf16.dpbf16ps.512"
-    kind = ir.FunctionType(_FLOATS, [_FLOATS, _PAIRS, _PAIRS])
-    return module.globals.get(name) or ir.Function(module, kind, name)
-
-
-def _load(builder: Any, base: Any, index: Any) -> Any:
-    """Sixteen words at `base[index]`, as pairs of bf16."""
-    pointer = builder.bitcast(builder.gep(base, [index]), _WORDS.as_pointer())
-    return builder.bitcast(builder.load(pointer, align=4), _PAIRS)
-
-
-def _broadcast(builder: Any, base: Any, index: Any) -> Any:
-    """The word at `base[index]` in all lanes, as pairs of bf16."""
-    empty = ir.Constant(_WORDS, ir.Undefined)
-    word = builder.load(builder.gep(base, [index]))
-    first = builder.insert_element(empty, word, ir.Constant(_WORD, 0))
-    spread = builder.shuffle_vector(first, empty, ir.Constant(_WORDS, [0] * _LANES))
-    return builder.bitcast(spread, _PAIRS)
-
-
-def _emit_block(
-    builder: Any, rows: int, in0: Any, in1: Any, out: Any, pairs: Any
-) -> None:
-    """The loop over k: rows x 4 accumulators stay in registers, then go to `out`."""
-    entry = builder.block
-    loop, done = builder.append_basic_block(), builder.append_basic_block()
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    k = builder.phi(_INDEX)
-    sums = [builder.phi(_FLOATS) for _ in range(rows * _VECTORS)]
-    updated = _emit_step(builder, rows, in0, in1, k, sums)
-    following = builder.add(k, ir.Constant(_INDEX, 1))
-    builder.cbranch(builder.icmp_signed("<", following, pairs), loop, done)
-    zero = ir.Constant(_FLOATS, [0.0] * _LANES)
-    starts = [ir.Constant(_INDEX, 0), *[zero] * len(sums)]
-    nexts = [following, *updated]
-    for phi, start, following in zip([k, *sums], starts, nexts, strict=True):
-        phi.add_incoming(start, entry)
-        phi.add_incoming(following, loop)
-    builder.position_at_end(done)
-    for i, value in enumerate(updated):
-        pointer = builder.gep(out, [ir.Constant(_INDEX, i * _LANES)])
-        target = builder.bitcast(pointer, _FLOATS.as_pointer())
-        builder.store(value, target, align=4)
-
-
-def _emit_step(
-    builder: Any, rows: int, in0: Any, in1: Any, k: Any, sums: list[Any]
-) -> list[Any]:
-    """One pair of k: every row times four vectors of columns, added to `sums`."""
-    dot = _dot_product(builder.module)
-    first0 = builder.mul(k, ir.Constant(_INDEX, rows))
-    first1 = builder.mul(k, ir.Constant(_INDEX, PANEL))
-    columns = [
-        _load(builder, in1, builder.add(first1, ir.Constant(_INDEX, _LANES * v)))
-        for v in range(_VECTORS)
-    ]
-    updated = []
-    for row in range(rows):
-        index = builder.add(first0, ir.Constant(_INDEX, row))
-        value = _broadcast(builder, in0, index)
-        own = sums[row * _VECTORS : (row + 1) * _VECTORS]
-        pairs = zip(own, columns, strict=True)
-        updated += [builder.call(dot, [total, value, c]) for total, c in pairs]
-    return updated
-
-
-def _block_of(rows: int) -> Callable[..., None]:
-    """The product of `rows` rows and one panel, as a function for compiled code.
-
-    It takes in0 [pairs, rows] and in1 [pairs, PANEL] (uint32 pairs of bf16, flat) and
-    writes out [rows, PANEL] (float32, flat).
-    """
-
-    @intrinsic
-    def block(typing_context, in0, in1, out, pairs):
-        def codegen(context, builder, signature, args):
-            data0, data1, data_out = (
-                context.make_array(kind)(context, builder, value).data
-                for kind, value in zip(signature.args[:3], args[:3], strict=True)
-            )
-            _emit_block(builder, rows, data0, data1, data_out, args[3])
-            return context.get_dummy_value()
-
-        return types.void(in0, in1, out, pairs), codegen
-
-    return block
-
-
-_rows_1, _rows_2, _rows_3 = _block_of(1), _block_of(2), _block_of(3)
-_rows_4, _rows_5, _rows_6 = _block_of(4), _block_of(5), _block_of(6)
+_dot_1, _dot_2, _dot_3 = block_of(DOT, 1), block_of(DOT, 2), block_of(DOT, 3)
+_dot_4, _dot_5, _dot_6 = block_of(DOT, 4), block_of(DOT, 5), block_of(DOT, 6)
+_wide_1, _wide_2, _wide_3 = block_of(WIDE, 1), block_of(WIDE, 2), block_of(WIDE, 3)
+_wide_4, _wide_5, _wide_6 = block_of(WIDE, 4), block_of(WIDE, 5), block_of(WIDE, 6)
 
 _TOP_HALF = u32(0xFFFF_0000)
 _EXPONENT = u32(0x7F80_0000)
@@ -166,12 +41,18 @@ def _cut(bits, mask):
 
 
 @jit
-def count_rows(segments):
-    """Rows in all segments [start, stop)."""
+def _rows_in(segments):
+    """The numbers of all rows in segments [start, stop)."""
     total = 0
     for s in range(segments.shape[0]):
         total += segments[s, 1] - segments[s, 0]
-    return total
+    rows = np.empty(total, np.int64)
+    at = 0
+    for s in range(segments.shape[0]):
+        for row in range(segments[s, 0], segments[s, 1]):
+            rows[at] = row
+            at += 1
+    return rows
 
 
 @jit
@@ -182,26 +63,33 @@ def pack_in0(source, row_step, pairs, mask, segments, packed):
     that begins with the n-th packed row starts at `packed[n * pairs]`, as [pairs,
     rows]. Returns the bits that did not fit into bf16, or'ed together.
     """
-    left = count_rows(segments)
+    rows = _rows_in(segments)
     lost = u32(0)
-    at, s = 0, 0
-    row = segments[0, 0]
-    while left > 0:
-        count = min(left, BLOCK_ROWS)
+    for at in range(0, rows.size, BLOCK_ROWS):
+        count = min(rows.size - at, BLOCK_ROWS)
         block = packed[at * pairs : (at + count) * pairs]
         for r in range(count):
-            while row >= segments[s, 1]:
-                s += 1
-                row = segments[s, 0]
-            bits = _words(source + row * row_step, 2 * pairs)
-            row += 1
+            bits = _words(source + rows[at + r] * row_step, 2 * pairs)
             for k in range(pairs):
                 low, high = _cut(bits[2 * k], mask), _cut(bits[2 * k + 1], mask)
                 lost |= u32(u32(low | high) & u32(0xFFFF))
                 block[k * count + r] = u32(u32(low >> u32(16)) | u32(high & _TOP_HALF))
-        left -= count
-        at += count
     return lost
+
+
+@jit
+def pack_wide_in0(source, row_step, pairs, mask, segments, packed):
+    """As `pack_in0`, of fp32 values: a block is [pairs, 2, rows]. Nothing is lost."""
+    rows = _rows_in(segments)
+    depth = 2 * pairs
+    for at in range(0, rows.size, BLOCK_ROWS):
+        count = min(rows.size - at, BLOCK_ROWS)
+        block = packed[at * depth : (at + count) * depth]
+        for r in range(count):
+            bits = _words(source + rows[at + r] * row_step, depth)
+            for k in range(depth):
+                block[k * count + r] = _cut(bits[k], mask)
+    return u32(0)
 
 
 @jit
@@ -249,19 +137,43 @@ def pack_turned_in1(source, row_step, mask, rows, pairs, packed):
 
 
 @jit
-def _multiply_block(count, in0, in1, out, pairs):
+def _dot_block(count, in0, in1, out, pairs):
     if count == 6:
-        _rows_6(in0, in1, out, pairs)
+        _dot_6(in0, in1, out, pairs)
     elif count == 5:
-        _rows_5(in0, in1, out, pairs)
+        _dot_5(in0, in1, out, pairs)
     elif count == 4:
-        _rows_4(in0, in1, out, pairs)
+        _dot_4(in0, in1, out, pairs)
     elif count == 3:
-        _rows_3(in0, in1, out, pairs)
+        _dot_3(in0, in1, out, pairs)
     elif count == 2:
-        _rows_2(in0, in1, out, pairs)
+        _dot_2(in0, in1, out, pairs)
     else:
-        _rows_1(in0, in1, out, pairs)
+        _dot_1(in0, in1, out, pairs)
+
+
+@jit
+def _wide_block(count, in0, in1, out, pairs):
+    if count == 6:
+        _wide_6(in0, in1, out, pairs)
+    elif count == 5:
+        _wide_5(in0, in1, out, pairs)
+    elif count == 4:
+        _wide_4(in0, in1, out, pairs)
+    elif count == 3:
+        _wide_3(in0, in1, out, pairs)
+    elif count == 2:
+        _wide_2(in0, in1, out, pairs)
+    else:
+        _wide_1(in0, in1, out, pairs)
+
+
+@jit
+def _put(block, rows, out, row_step, width):
+    """The rows of a block go where they belong."""
+    for r in range(rows.size):
+        target = floats(out + rows[r] * row_step, width)
+        target[:] = block[r * PANEL : r * PANEL + width]
 
 
 @jit
@@ -271,27 +183,35 @@ def multiply(in0, in1, columns, segments, out, row_step):
     `out` is the address of row 0, `row_step` the bytes from row to row. How many rows
     are multiplied at a time does not show in the result.
     """
-    pairs = in1.shape[1]
-    total = count_rows(segments)
+    pairs = numba.int64(in1.shape[1])
+    rows = _rows_in(segments)
     block = np.empty(BLOCK_ROWS * PANEL, dtype=np.float32)
     for panel in range(in1.shape[0]):
         first = panel * PANEL
         width = min(PANEL, columns - first)
         panel_in1 = in1[panel].reshape(-1)
-        at, s = 0, 0
-        row = segments[0, 0]
-        while at < total:
-            count = min(BLOCK_ROWS, total - at)
-            block_in0 = in0[at * pairs : (at + count) * pairs]
-            _multiply_block(count, block_in0, panel_in1, block, numba.int64(pairs))
-            for r in range(count):
-                while row >= segments[s, 1]:
-                    s += 1
-                    row = segments[s, 0]
-                target = floats(out + row * row_step + 4 * first, width)
-                target[:] = block[r * PANEL : r * PANEL + width]
-                row += 1
-            at += count
+        for at in range(0, rows.size, BLOCK_ROWS):
+            own = rows[at : at + BLOCK_ROWS]
+            block_in0 = in0[at * pairs : (at + own.size) * pairs]
+            _dot_block(own.size, block_in0, panel_in1, block, pairs)
+            _put(block, own, out + 4 * first, row_step, width)
+
+
+@jit
+def multiply_wide(in0, in1, columns, segments, out, row_step):
+    """As `multiply`, of what `pack_wide_in0` made; one k at a time."""
+    pairs = numba.int64(in1.shape[1])
+    rows = _rows_in(segments)
+    block = np.empty(BLOCK_ROWS * PANEL, dtype=np.float32)
+    for panel in range(in1.shape[0]):
+        first = panel * PANEL
+        width = min(PANEL, columns - first)
+        panel_in1 = in1[panel].reshape(-1)
+        for at in range(0, rows.size, BLOCK_ROWS):
+            own = rows[at : at + BLOCK_ROWS]
+            block_in0 = in0[2 * at * pairs : 2 * (at + own.size) * pairs]
+            _wide_block(own.size, block_in0, panel_in1, block, pairs)
+            _put(block, own, out + 4 * first, row_step, width)
 
 
 @jit

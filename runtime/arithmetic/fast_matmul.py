@@ -1,11 +1,15 @@
 """Matrix products of `fast` numerics: the phases' operand bits, then one fp32 product.
 
-Differs from `matmul` only inside the contraction (design.md section 5). bf16 operands
-use the CPU's bf16 dot product where it has one; others numpy's fp32 product.
+Differs from `matmul` only inside the contraction (design.md section 5). An in1 of bf16
+numbers is packed and read as such where the CPU has AVX512: with its bf16 dot product
+if it has one and in0 is bf16, too, else widened on the way. What is left is numpy's
+fp32 product.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +19,43 @@ from runtime.arithmetic import bf16_kernels
 from runtime.arithmetic.formats import Values, fidelity_operands
 
 
+@dataclass(frozen=True)
+class PanelProduct:
+    """A way to multiply in0 by packed panels: `words` of in0 for two k of a row.
+
+    `pack_in0` returns the bits of in0 that were lost.
+    """
+
+    words: int
+    pack_in0: Callable[..., Any]
+    multiply: Callable[..., None]
+
+    @property
+    def is_dot(self) -> bool:
+        """Whether in0 is bf16, too."""
+        return self.words == 1
+
+
+_DOT = PanelProduct(1, bf16_kernels.pack_in0, bf16_kernels.multiply)
+_WIDE = PanelProduct(2, bf16_kernels.pack_wide_in0, bf16_kernels.multiply_wide)
+
+
 @cache
-def has_bf16_dot_product() -> bool:
-    """Whether this CPU has VDPBF16PS on 512-bit vectors."""
+def cpu_has(feature: str) -> bool:
+    """Whether this CPU has an LLVM feature."""
     from llvmlite import binding
 
-    return bool(binding.get_host_cpu_features().get("avx512bf16", False))
+    return bool(binding.get_host_cpu_features().get(feature, False))
+
+
+def panel_product(*, is_bf16: bool) -> PanelProduct | None:
+    """How this CPU multiplies an in0 of bf16 numbers, or of any, by packed panels.
+
+    VDPBF16PS and fp32 sums both want 512-bit vectors; None where there are none.
+    """
+    if is_bf16 and cpu_has("avx512bf16"):
+        return _DOT
+    return _WIDE if cpu_has("avx512f") else None
 
 
 @dataclass(frozen=True)
@@ -62,7 +97,7 @@ def prepare_fast_in1(in1: Values, fidelity: Fidelity) -> FastIn1:
     """Lay out in1 [K, N] once; a bf16 operand then takes two bytes an element."""
     values = np.ascontiguousarray(in1)
     depth, columns = values.shape
-    if has_bf16_dot_product() and depth % 2 == 0:
+    if panel_product(is_bf16=True) is not None and depth % 2 == 0:
         packed = np.empty(packed_shape(depth, columns), dtype=np.uint32)
         address, row_bytes = values.ctypes.data, 4 * columns
         mask = in1_mask(fidelity)
@@ -73,16 +108,6 @@ def prepare_fast_in1(in1: Values, fidelity: Fidelity) -> FastIn1:
             return FastIn1(None, packed, (depth, columns), fidelity)
     _, cut = fidelity_operands(values[:0], values, fidelity)
     return FastIn1(np.ascontiguousarray(cut), None, (depth, columns), fidelity)
-
-
-def _unpacked(in1: FastIn1) -> Values:
-    """The values of in1 [K, N] again, for an in0 that is not bf16."""
-    if in1.values is not None:
-        return in1.values
-    assert in1.packed is not None
-    pairs = np.stack([in1.packed << np.uint32(16), in1.packed & np.uint32(0xFFFF0000)])
-    rows = pairs.transpose(2, 0, 1, 3).reshape(in1.shape[0], -1)
-    return np.ascontiguousarray(rows[:, : in1.shape[1]]).view(np.float32)
 
 
 def fast_matmul(
@@ -99,20 +124,27 @@ def fast_matmul(
             f"for {ready.fidelity}"
         )
     values = np.ascontiguousarray(in0)
-    rows, depth = values.shape
     if out is None:
-        out = np.empty((rows, ready.shape[1]), dtype=np.float32)
-    if ready.packed is not None and rows:
-        packed = np.empty(values.size // 2, dtype=np.uint32)
-        every = np.array([[0, rows]])
-        lost = bf16_kernels.pack_in0(
-            values.ctypes.data, 4 * depth, depth // 2, in0_mask(fidelity), every, packed
-        )
-        if lost == 0:
-            columns = ready.shape[1]
-            bf16_kernels.multiply(
-                packed, ready.packed, columns, every, out.ctypes.data, 4 * columns
-            )
-            return out
+        out = np.empty((len(values), ready.shape[1]), dtype=np.float32)
+    if ready.values is None:
+        if not _multiply(values, ready, out, is_bf16=True):
+            _multiply(values, ready, out, is_bf16=False)
+        return out
     cut, _ = fidelity_operands(values, values[:0], fidelity)
-    return np.matmul(np.ascontiguousarray(cut), _unpacked(ready), out=out)
+    return np.matmul(np.ascontiguousarray(cut), ready.values, out=out)
+
+
+def _multiply(in0: Values, in1: FastIn1, out: Values, *, is_bf16: bool) -> bool:
+    """Multiply by packed panels; False where in0 is not bf16 though it should be."""
+    product = panel_product(is_bf16=is_bf16)
+    assert product is not None
+    assert in1.packed is not None
+    rows, depth = in0.shape
+    columns = in1.shape[1]
+    packed = np.empty(product.words * in0.size // 2, dtype=np.uint32)
+    every, mask = np.array([[0, rows]]), in0_mask(in1.fidelity)
+    start = (in0.ctypes.data, 4 * depth, depth // 2)
+    if product.pack_in0(*start, mask, every, packed):
+        return False
+    product.multiply(packed, in1.packed, columns, every, out.ctypes.data, 4 * columns)
+    return True

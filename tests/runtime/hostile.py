@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime.emulator import Emulator, Run
+from runtime.emulator import Emulator
 from runtime.liveness import live_rows
+from runtime.machine import Run
 from runtime.trace import trace_launch
 
 TILE = 32

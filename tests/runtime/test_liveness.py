@@ -13,7 +13,7 @@ from dialects.netlist_text import parse_netlist
 from runtime.emulator import Emulator
 from runtime.liveness import live_rows
 from runtime.replay import prepare
-from runtime.steps import Product, rows_of
+from runtime.steps import Product, rows_of, slices_of
 from runtime.trace import trace_launch
 from tests.runtime.hostile import step_in_hostile_memory
 from tests.runtime.netlists import FOLDER, NAMES, load, run_both
@@ -70,6 +70,24 @@ def test_only_real_rows_are_multiplied(rows: int) -> None:
     products = [step for step in steps if isinstance(step, Product)]
     assert products
     assert all(rows_of(step.segments) == rows for step in products)
+
+
+@given(st.sets(st.integers(0, 40)))
+def test_slices_are_the_rows_of_segments(rows: set[int]) -> None:
+    segments = tuple(
+        (start, start + length)
+        for start in sorted(rows)
+        if start - 1 not in rows
+        for length in [next(n for n in range(1, 43) if start + n not in rows)]
+    )
+    numbers = np.arange(41)
+    found = [row for part in slices_of(segments) for row in numbers[part]]
+    assert found == sorted(rows)
+
+
+def test_single_rows_at_equal_distances_are_one_slice() -> None:
+    assert slices_of(((0, 1), (32, 33), (64, 65))) == [slice(0, 65, 32)]
+    assert len(slices_of(((0, 1), (32, 34)))) == 2
 
 
 def test_a_right_side_is_needed_whole() -> None:

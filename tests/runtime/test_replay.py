@@ -94,6 +94,10 @@ ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
         "c": np.maximum(v["a"] @ v["w"], 0),
         "d": v["a"] @ v["w"],
     },
+    "kept_sum": lambda v: {
+        "c": v["a"] @ v["w"],
+        "first": v["a"][:, :32] @ v["w"][:32],
+    },
     "pieces_in_turn": lambda v: {"c": 2 * (v["x"] @ v["w"])},
     "vendor_rotating": vendor_product,
     "vendor_loopback": vendor_product,
