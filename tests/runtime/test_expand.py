@@ -34,6 +34,8 @@ def counted_instructions(launch: Launch, core: Core) -> Counter[tuple[str, str]]
     names = [buffer.name for buffer in launch.circular_buffers]
     for stream in launch.streams[core]:
         for i in stream.instructions:
+            if isinstance(i, ins.ReserveBack) and i.blocks > 1:
+                continue  # a block that is read ahead is counted in its own step
             if isinstance(i, tuple(WHAT)):
                 totals[WHAT[type(i)], names[i.cb]] += i.pages
             elif isinstance(i, ins.Read | ins.ReadRows):
