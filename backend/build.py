@@ -58,6 +58,13 @@ def branch(condition: Expr, body: Sequence[Operation]) -> tensix.IfOp:
     )
 
 
+def _branch_again(last: Operation | None, op: Operation) -> Block | None:
+    """The block of a branch, where the next operation branches on the same."""
+    if not isinstance(last, tensix.IfOp) or not isinstance(op, tensix.IfOp):
+        return None
+    return last.then.block if last.condition == op.condition else None
+
+
 class Body:
     """A list of operations under construction."""
 
@@ -65,8 +72,15 @@ class Body:
         self.ops: list[Operation] = []
 
     def extend(self, ops: Sequence[Operation]) -> None:
-        """Append finished operations."""
-        self.ops.extend(ops)
+        """Append finished operations; branches on one condition become one."""
+        for op in ops:
+            block = _branch_again(self.ops[-1] if self.ops else None, op)
+            if block is None:
+                self.ops.append(op)
+                continue
+            for inner in list(op.regions[0].block.ops):
+                inner.detach()
+                block.add_op(inner)
 
     def add(
         self, operation: type[Operation], /, **properties: Attribute | None
@@ -157,13 +171,17 @@ class Body:
             scalar=NumberAttr(scalar),
         )
 
-    def pack_alone(self, buffer: str, axes: AxesAttr, *, wait: bool = True) -> None:
-        """Commit, pack Dst from tile 0 into a fresh block, release; `wait` for it."""
+    def pack_alone(
+        self, buffer: str, make: Operation, axes: AxesAttr, *, wait: bool = True
+    ) -> None:
+        """Pack what an operation leaves in Dst tile 0 into a block; `wait` for it."""
+        self.reserve(buffer)
+        self.add(compute.AcquireOp)
+        self.extend([make])
         self.add(compute.CommitOp)
         self.add(compute.RegsWaitOp)
-        self.reserve(buffer)
         self.add(compute.PackTilesOp, dst=dst(0), axes=axes, buffer=LocalAttr(buffer))
-        self.push(buffer)
         self.add(compute.ReleaseOp)
+        self.push(buffer)
         if wait:
             self.wait(buffer)
