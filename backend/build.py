@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, Block, Operation, Region
 from dialects import tensix
 from dialects import tensix_compute as compute
 from dialects import tensix_movement as movement
-from dialects.expr import Const, Expr
+from dialects.expr import Binary, Const, Expr
 from dialects.grid import PadMaskOp
 from dialects.syntax import (
     AxesAttr,
@@ -51,7 +51,13 @@ def loop(
 
 
 def branch(condition: Expr, body: Sequence[Operation]) -> tensix.IfOp:
-    """`if condition { body }`."""
+    """`if condition { body }`; of a branch in a branch one with both conditions."""
+    if len(body) == 1 and isinstance(body[0], tensix.IfOp):
+        inner = body[0]
+        condition = Binary("and", condition, inner.condition.data)
+        body = list(inner.then.block.ops)
+        for op in body:
+            op.detach()
     return tensix.IfOp.create(
         properties={"condition": ExprAttr(condition)},
         regions=[Region(Block(list(body)))],

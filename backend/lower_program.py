@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from xdsl.dialects.builtin import StringAttr, UnitAttr
+from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Attribute, Block, Operation, Region
 
 from backend.compute import compute
@@ -22,7 +22,7 @@ from dialects import tensix_movement as movement
 from dialects.expr import scalars_of
 from dialects.grid import ProgramOp
 from dialects.program import Axis
-from dialects.syntax import ExprAttr, GlobalAttr, WordAttr
+from dialects.syntax import ExprAttr, GlobalAttr, TextAttr, WordAttr
 from dialects.tensix_params import ParametersAttr
 
 
@@ -59,7 +59,7 @@ def lower_program(program: ProgramOp, name: str, source: str) -> tensix.ProgramO
             ),
             "fidelity": program.fidelity,
             "dst": program.dst,
-            "source": StringAttr(source),
+            "source": TextAttr(source),
         },
         regions=[Region(body)],
     )

@@ -17,10 +17,11 @@ from dialects import tensix
 from dialects import tensix_movement as movement
 from dialects.short_sections import handed_over, head_of, reserves, write_section
 from dialects.short_transfers import Casts, write_drain, write_fill
-from dialects.syntax import LocalAttr
+from dialects.syntax import LocalAttr, quoted
 
 PREFIX = "tensix."
 WIDTH = 110
+WIDTH_WITH_NOTE = 116
 INDENT = "  "
 CONTINUED = "    "
 _PAGES = (
@@ -89,7 +90,7 @@ class Layout:
         notes = [f"// {note}" for op in ops for note in self._notes.get(op, ())]
         if len(notes) == len(lines) == 1 and isinstance(ops[0], _BESIDE):
             beside = f"{lines[0]}  {notes[0]}"
-            if len(beside) <= WIDTH:
+            if len(beside) <= WIDTH_WITH_NOTE:
                 return [beside]
         return [*notes, *lines]
 
@@ -148,7 +149,7 @@ class Layout:
         if isinstance(op, tensix.KernelOp):
             head, ops = _kernel_head(head, ops)
         body = [line for lines in self._statements(ops, depth + 1) for line in lines]
-        return _braced(_program_head(head), body), 1
+        return _braced(_program_head(op, head), body), 1
 
     def _pages(self, op: Operation, ops: Sequence[Operation], depth: int) -> Statement:
         """A run of one instruction on several buffers, up to the next statement."""
@@ -195,13 +196,23 @@ def _kernel_head(head: str, ops: list[Operation]) -> tuple[str, list[Operation]]
     return (f"{head} reads {', '.join(names)}" if names else head), ops
 
 
-def _program_head(head: str) -> list[str]:
-    """A long head breaks between parameters and before the source."""
-    if len(head) + 4 <= WIDTH:
+def _program_head(op: Operation, head: str) -> list[str]:
+    """A long head breaks between parameters and in the text of its source."""
+    if not isinstance(op, tensix.ProgramOp) or len(head) + len(INDENT) + 2 <= WIDTH:
         return [head]
-    before, source, behind = head.partition(" source ")
+    before, _, _ = head.partition(" source ")
     lines = wrapped(before, 1)
-    return lines + ([CONTINUED + source.strip() + " " + behind] if source else [])
+    if op.source is None:
+        return lines
+    text, room = op.source.data, WIDTH - len(CONTINUED) - len('    source "" {')
+    parts = []
+    while len(text) > room:
+        at = text.rfind(" ", 0, room) + 1 or room
+        parts.append(text[:at])
+        text = text[at:]
+    first, *others = map(quoted, [*parts, text])
+    lines.append(f"{CONTINUED}source {first}")
+    return lines + [f"{CONTINUED}       {other}" for other in others]
 
 
 def _braced(head: list[str], body: list[str]) -> list[str]:

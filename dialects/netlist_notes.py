@@ -132,10 +132,11 @@ def _multicast_note(program: ProgramSummary, cast: Multicast) -> str:
 
 
 def _gather_note(program: ProgramSummary, gather: Gather) -> str:
-    """`from 7 cores, 6 tiles each`; its semaphores are `.ready` and `.arrived`."""
+    """`7 cores, 6 tiles each`; its semaphores are `%name.ready`, `%name.arrived`."""
     facts = program.facts
     pages = sum(facts.circular_buffers[s].block_pages for s, _ in gather.pairs)
-    return f"from {facts.axes[gather.axis].cores - 1} cores, {pages} tiles each"
+    cores = _count(facts.axes[gather.axis].cores - 1, "core")
+    return f"{cores}, {pages} tiles each"
 
 
 def _count(number: int, noun: str) -> str:

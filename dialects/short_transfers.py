@@ -255,9 +255,13 @@ def read_fill(
         parser.parse_keyword("from")
         stated = {"gather": gather, "count": read(parser, ExprAttr)}
         ops = [movement.CollectOp.create(properties=stated)]
-    else:
-        parser.parse_keyword("lent")
+    elif parser.parse_optional_keyword("lent") is not None:
         ops = []
+    else:
+        parser.raise_error(
+            "a block is filled by `read`, `fill`, `collect`, steps behind `=` or a "
+            "body in braces, or it is `lent`"
+        )
     return reserved(targets, ops)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Data
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
@@ -158,6 +159,28 @@ class WordAttr(SyntaxData[str]):
 
     def write(self) -> str:
         return self.data
+
+
+@irdl_attr_definition
+class TextAttr(SyntaxData[str]):
+    """A text in quotes; one that is long stands in several, line by line."""
+
+    name = "tensix.text"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> str:
+        text = parser.parse_str_literal()
+        while (more := parser.parse_optional_str_literal()) is not None:
+            text += more
+        return text
+
+    def write(self) -> str:
+        return quoted(self.data)
+
+
+def quoted(text: str) -> str:
+    """A text as a literal."""
+    return StringAttr(text).__str__()
 
 
 @irdl_attr_definition
