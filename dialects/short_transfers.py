@@ -41,10 +41,11 @@ class Turns:
 
 @dataclass(frozen=True)
 class Fetch:
-    """`read [rows] [noc n] [pad v] [multicast %m [in turn ...]]` into a block."""
+    """`read [rows] [ahead k] [noc n] [pad v] [multicast %m [in turn ...]]`."""
 
     buffer: LocalAttr
     rows: bool = False
+    ahead: WordAttr | None = None
     noc: ExprAttr | None = None
     pad: NumberAttr | None = None
     cast: LocalAttr | None = None
@@ -52,7 +53,7 @@ class Fetch:
 
     def __str__(self) -> str:
         words = ["read rows" if self.rows else "read"]
-        for word in ("noc", "pad"):
+        for word in ("ahead", "noc", "pad"):
             value = getattr(self, word)
             words += [] if value is None else [f"{word} {value}"]
         words += [] if self.cast is None else [f"multicast {self.cast}"]
@@ -77,11 +78,14 @@ class Fetch:
 
     def _start(self) -> Operation:
         kind = movement.ReadRowsOp if self.rows else movement.ReadOp
-        noc = {} if self.noc is None else {"noc": self.noc}
-        return kind.create(properties={"buffer": self.buffer, **noc})
+        stated = {"buffer": self.buffer, "ahead": self.ahead, "noc": self.noc}
+        return kind.create(
+            properties={name: v for name, v in stated.items() if v is not None}
+        )
 
     def _read(self) -> list[Operation]:
-        ops = [self._start(), movement.ReadBarrierOp.create()]
+        waits = {} if self.ahead is None else {"buffer": self.buffer}
+        ops = [self._start(), movement.ReadBarrierOp.create(properties=waits)]
         if self.pad is not None:
             stated = {"buffer": self.buffer, "pattern": _PAD, "value": self.pad}
             ops.append(movement.FillOp.create(properties=stated))
@@ -177,6 +181,7 @@ def _fetch(buffer: LocalAttr, ops: Sequence[Operation]) -> Fetch | None:
     return Fetch(
         buffer,
         rows=isinstance(start, movement.ReadRowsOp),
+        ahead=start.ahead if isinstance(start, movement.ReadOp) else None,
         noc=start.noc,
         pad=None if pad is None or pad.buffer != buffer else pad.value,
         cast=None if direct or send is None else send.multicast,
@@ -272,6 +277,7 @@ def _read_optional(parser: AttrParser, word: str, kind: type[Data]) -> Data | No
 
 def _read_fetch(parser: AttrParser, buffer: LocalAttr) -> Fetch:
     rows = parser.parse_optional_keyword("rows") is not None
+    ahead = _read_optional(parser, "ahead", WordAttr)
     noc = _read_optional(parser, "noc", ExprAttr)
     pad = _read_optional(parser, "pad", NumberAttr)
     cast, turns = None, None
@@ -279,7 +285,9 @@ def _read_fetch(parser: AttrParser, buffer: LocalAttr) -> Fetch:
         cast = read(parser, LocalAttr)
         if parser.parse_optional_keyword("in") is not None:
             turns = _read_turns(parser)
-    return Fetch(buffer, rows=rows, noc=noc, pad=pad, cast=cast, turns=turns)
+    return Fetch(
+        buffer, rows=rows, ahead=ahead, noc=noc, pad=pad, cast=cast, turns=turns
+    )
 
 
 def _read_turns(parser: AttrParser) -> Turns:

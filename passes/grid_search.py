@@ -125,7 +125,11 @@ class GridSearch:
         if self.prices.multicast:
             self._place(
                 candidate.attribute,
-                multicast_uses(self.program, self.prices.chip.grid.x),
+                multicast_uses(
+                    self.program,
+                    self.prices.chip.grid.x,
+                    read_ahead=self.prices.read_ahead,
+                ),
             )
 
     def _place(self, axes: AxisListAttr, uses: UsesAttr) -> None:

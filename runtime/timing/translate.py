@@ -181,7 +181,14 @@ class _Writer:
             return
         further_rows = int((np.diff(op.tiles) != 1).sum())
         issue += self.costs.block_row_issue_cycles * further_rows / len(places)
-        self.risc.transfer(code, places, num_bytes=size, noc=op.noc, issue_cycles=issue)
+        self.risc.transfer(
+            code,
+            places,
+            num_bytes=size,
+            noc=op.noc,
+            issue_cycles=issue,
+            flags=op.group if isinstance(op, ins.Read) else 0,
+        )
 
     def _transfer_runs(
         self,
@@ -204,6 +211,7 @@ class _Writer:
                 num_bytes=(stop - first) * tensor.data_format.tile_bytes,
                 noc=op.noc,
                 issue_cycles=issue,
+                flags=op.group if isinstance(op, ins.Read) else 0,
             )
 
     def write_rows(self, op: ins.WriteRows) -> None:
@@ -254,8 +262,8 @@ class _Writer:
             issue_cycles=issue,
         )
 
-    def read_barrier(self, _: ins.ReadBarrier) -> None:
-        self.risc.add(t.READ_BARRIER)
+    def read_barrier(self, op: ins.ReadBarrier) -> None:
+        self.risc.add(t.READ_BARRIER, op.group)
 
     def write_barrier(self, _: ins.WriteBarrier) -> None:
         self.risc.add(t.WRITE_BARRIER)

@@ -51,6 +51,13 @@ PAIRS = {
             "fill %a pad 0.0\n cb_push_back %a"
         ),
     ),
+    "read ahead": (
+        "push %a read ahead k noc 0",
+        (
+            "cb_reserve_back %a\n noc_async_read %a ahead k noc 0\n"
+            "noc_async_read_barrier of %a\n cb_push_back %a"
+        ),
+    ),
     "rows": (
         "push %a read rows",
         (

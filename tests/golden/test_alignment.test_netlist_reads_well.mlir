@@ -4,7 +4,7 @@ tensix.netlist @m version 1 chip "n150" {
   buffer @output dram bf16 128x256 role output
   buffer @first dram bf16 256x256 from "transpose(first.weight)"
   buffer @second dram bf16 256x256 from "transpose(second.weight)"
-  program @linear (in %x, in %w, out %y) fidelity HiFi4 dst fp32 source "first sequences.py:18" {
+  program @linear (in %x, in %w, out %y) fidelity HiFi4 dst fp32 source "first: linear at sequences.py:18" {
     axis m 4 over xy 4 stride 4 block 1
     axis n 8 over xy 4 block 2
     axis k 8 block 2
@@ -23,12 +23,12 @@ tensix.netlist @m version 1 chip "n150" {
       cb_pop_front %cb_x
     }
     kernel writer on riscv0 noc 1 {
-      push %cb_x read noc 0
+      push %cb_x read
       pop %cb_y
     }
   }
   program @linear_add (in %x, in %w, in %x1, out %y) fidelity HiFi4 dst fp32
-      source "second sequences.py:19 (+1)" {
+      source "linear(second), add at sequences.py:19" {
     axis m 4 over xy 4 stride 4 block 1
     axis n 8 over xy 4 block 2
     axis k 8 block 2
@@ -49,7 +49,7 @@ tensix.netlist @m version 1 chip "n150" {
       cb_pop_front %cb_x, %cb_x1
     }
     kernel writer on riscv0 noc 1 {
-      push %cb_x read noc 0
+      push %cb_x read
       push %cb_x1 lent
       for m, n { pop %cb_y write }
     }
