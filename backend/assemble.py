@@ -43,7 +43,7 @@ from passes.constants import (
     is_constant,
     recipe_of,
 )
-from passes.rewriting import describe_source
+from passes.rewriting import note_of
 from passes.schedule import Schedule
 from passes.structure_key import structure_key
 
@@ -365,7 +365,7 @@ class _Assembler:
     def _program(self, program: ProgramOp, key: Hashable) -> str:
         if key not in self.programs:
             name = self._fresh(program.sym_name.data)
-            source = describe_source(program)
+            source = note_of(program)
             self.programs[key] = lower_program(program, name, source)
         return self.programs[key].sym_name.data
 

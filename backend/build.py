@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, Block, Operation, Region
 from dialects import tensix
 from dialects import tensix_compute as compute
 from dialects import tensix_movement as movement
-from dialects.expr import Const, Expr
+from dialects.expr import Binary, Const, Expr
 from dialects.grid import PadMaskOp
 from dialects.syntax import (
     AxesAttr,
@@ -51,11 +51,24 @@ def loop(
 
 
 def branch(condition: Expr, body: Sequence[Operation]) -> tensix.IfOp:
-    """`if condition { body }`."""
+    """`if condition { body }`; of a branch in a branch one with both conditions."""
+    if len(body) == 1 and isinstance(body[0], tensix.IfOp):
+        inner = body[0]
+        condition = Binary("and", condition, inner.condition.data)
+        body = list(inner.then.block.ops)
+        for op in body:
+            op.detach()
     return tensix.IfOp.create(
         properties={"condition": ExprAttr(condition)},
         regions=[Region(Block(list(body)))],
     )
+
+
+def _branch_again(last: Operation | None, op: Operation) -> Block | None:
+    """The block of a branch, where the next operation branches on the same."""
+    if not isinstance(last, tensix.IfOp) or not isinstance(op, tensix.IfOp):
+        return None
+    return last.then.block if last.condition == op.condition else None
 
 
 class Body:
@@ -65,8 +78,15 @@ class Body:
         self.ops: list[Operation] = []
 
     def extend(self, ops: Sequence[Operation]) -> None:
-        """Append finished operations."""
-        self.ops.extend(ops)
+        """Append finished operations; branches on one condition become one."""
+        for op in ops:
+            block = _branch_again(self.ops[-1] if self.ops else None, op)
+            if block is None:
+                self.ops.append(op)
+                continue
+            for inner in list(op.regions[0].block.ops):
+                inner.detach()
+                block.add_op(inner)
 
     def add(
         self, operation: type[Operation], /, **properties: Attribute | None
@@ -159,13 +179,17 @@ class Body:
             scalar=NumberAttr(scalar),
         )
 
-    def pack_alone(self, buffer: str, axes: AxesAttr, *, wait: bool = True) -> None:
-        """Commit, pack Dst from tile 0 into a fresh block, release; `wait` for it."""
+    def pack_alone(
+        self, buffer: str, make: Operation, axes: AxesAttr, *, wait: bool = True
+    ) -> None:
+        """Pack what an operation leaves in Dst tile 0 into a block; `wait` for it."""
+        self.reserve(buffer)
+        self.add(compute.AcquireOp)
+        self.extend([make])
         self.add(compute.CommitOp)
         self.add(compute.RegsWaitOp)
-        self.reserve(buffer)
         self.add(compute.PackTilesOp, dst=dst(0), axes=axes, buffer=LocalAttr(buffer))
-        self.push(buffer)
         self.add(compute.ReleaseOp)
+        self.push(buffer)
         if wait:
             self.wait(buffer)

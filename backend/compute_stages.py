@@ -61,6 +61,9 @@ def _section(
     """Acquire, contract (`before`), finish, commit, pack, release."""
     stage, plan = low.schedule.stages[index], low.schedule.plans[index]
     body = Body()
+    handed_on = _handed_on(low, stage)
+    for name in handed_on:
+        body.reserve(name)
     body.add(compute.AcquireOp)
     body.extend(before)
     for name in waits:
@@ -75,9 +78,16 @@ def _section(
     body.add(compute.RegsWaitOp)
     _pack(low, body, index, tiles=tiles)
     body.add(compute.ReleaseOp)
+    for name in handed_on:
+        body.push(name)
     for name in waits:
         body.pop(name)
     return body.ops
+
+
+def _handed_on(low: Lowering, stage: StageOp) -> list[str]:
+    """The buffers of what the writer takes, a block for each section of Dst."""
+    return [low.name(value) for value in stage.results if value in low.written]
 
 
 def _by_mask(
@@ -106,9 +116,6 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
     assert inside is not None
     for value, result in zip(inside.operands, stage.results, strict=True):
         for name, adds in _targets(low, index, result):
-            streamed = result in low.written
-            if streamed:
-                body.reserve(name)
             body.add(
                 compute.PackTilesOp,
                 dst=build.dst(plan.results[value] * tiles),
@@ -116,8 +123,6 @@ def _pack(low: Lowering, body: Body, index: int, *, tiles: int) -> None:
                 buffer=LocalAttr(name),
                 l1_accumulate=UnitAttr() if adds else None,
             )
-            if streamed:
-                body.push(name)
 
 
 def _targets(low: Lowering, index: int, result: SSAValue) -> list[tuple[str, bool]]:
@@ -317,16 +322,10 @@ def _sum_products(
     over: AxesAttr,
 ) -> None:
     """Products summed over tiles in Dst; what is left is inside one tile."""
-    body.add(compute.AcquireOp)
-    body.add(
-        compute.MulTilesOp,
-        lhs=low.local(product.lhs),
-        rhs=low.local(product.rhs),
-        axes=axes,
-        over=over,
-        dst=build.dst(0),
-    )
-    body.pack_alone(source, axes)
+    operands = {"lhs": low.local(product.lhs), "rhs": low.local(product.rhs)}
+    stated = {**operands, "axes": axes, "over": over, "dst": build.dst(0)}
+    products = compute.MulTilesOp.create(properties=stated)
+    body.pack_alone(source, products, axes)
 
 
 def _direction(op: ttir.ReductionOp) -> str:
@@ -345,10 +344,8 @@ def _rows(low: Lowering, stage: StageOp) -> list[Operation]:
     axes = AxesAttr(low.own(stage))
     body = Body()
     body.wait(table)
-    body.add(compute.AcquireOp)
-    body.add(
-        compute.TilizeBlockOp, buffer=LocalAttr(table), axes=axes, dst=build.dst(0)
-    )
-    body.pack_alone(low.name(result), axes, wait=False)
+    stated = {"buffer": LocalAttr(table), "axes": axes, "dst": build.dst(0)}
+    tiles = compute.TilizeBlockOp.create(properties=stated)
+    body.pack_alone(low.name(result), tiles, axes, wait=False)
     body.pop(table)
     return nest(low.own(stage), body.ops)

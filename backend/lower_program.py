@@ -7,9 +7,9 @@ weights, loads the resident operands; *compute* waits, computes in Dst, and pack
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from xdsl.dialects.builtin import StringAttr, UnitAttr
+from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Attribute, Block, Operation, Region
 
 from backend.compute import compute
@@ -22,7 +22,7 @@ from dialects import tensix_movement as movement
 from dialects.expr import scalars_of
 from dialects.grid import ProgramOp
 from dialects.program import Axis
-from dialects.syntax import ExprAttr, GlobalAttr, WordAttr
+from dialects.syntax import ExprAttr, GlobalAttr, TextAttr, WordAttr
 from dialects.tensix_params import ParametersAttr
 
 
@@ -39,7 +39,7 @@ def lower_program(program: ProgramOp, name: str, source: str) -> tensix.ProgramO
         [
             *(_axis(axis) for axis in low.axes.values()),
             *declare_scalars(low),
-            *dict.fromkeys(low.buffers.values()),
+            *_by_kind(low.buffers.values()),
             *low.multicasts.values(),
             *low.gathers.values(),
             *(kernel for kernel in kernels if kernel.body.block.first_op),
@@ -59,10 +59,22 @@ def lower_program(program: ProgramOp, name: str, source: str) -> tensix.ProgramO
             ),
             "fidelity": program.fidelity,
             "dst": program.dst,
-            "source": StringAttr(source),
+            "source": TextAttr(source),
         },
         regions=[Region(body)],
     )
+
+
+def _by_kind(
+    buffers: Iterable[tensix.CircularBufferOp],
+) -> list[tensix.CircularBufferOp]:
+    """Each circular buffer once; those of the kernels' own that are alike together."""
+    kinds: dict[object, list[tensix.CircularBufferOp]] = {}
+    for op in dict.fromkeys(buffers):
+        own = op.operand is None and op.shard is None
+        kind = (op.block, op.data_format, op.depth, op.shares) if own else op
+        kinds.setdefault(kind, []).append(op)
+    return [op for alike in kinds.values() for op in alike]
 
 
 def with_scalars(low: Lowering, ops: Sequence[Operation]) -> list[Operation]:

@@ -112,13 +112,15 @@ def _program_note(program: ProgramSummary, cycles: float | None) -> str:
 
 
 def _multicast_note(program: ProgramSummary, cast: Multicast) -> str:
+    """`to (0,0) .. (7,0), 18 tiles, 36 KiB`; the master is stated, the semaphores are
+    always `%name.ready` and `%name.valid`."""
     facts = program.facts
     last_x, last_y = facts.grid.x - 1, facts.grid.y - 1
     x, y = map(str, cast.master)
     corners = {
-        "x": f"(0,{y}) to ({last_x},{y})",
-        "y": f"({x},0) to ({x},{last_y})",
-        "xy": f"(0,0) to ({last_x},{last_y})",
+        "x": f"(0,{y}) .. ({last_x},{y})",
+        "y": f"({x},0) .. ({x},{last_y})",
+        "xy": f"(0,0) .. ({last_x},{last_y})",
     }
     buffer = facts.circular_buffers[cast.buffer]
     pages = facts.sent_pages(cast)
@@ -126,22 +128,15 @@ def _multicast_note(program: ProgramSummary, cast: Multicast) -> str:
     if program.tensors is not None:
         data_format = facts.format_of(buffer, dict(program.tensors))
         size += f", {show_bytes(pages * data_format.tile_bytes)}"
-    what = "block" if cast.pieces is None else "piece"
-    return (
-        f"({x},{y}) -> {corners[cast.along]}, {size} a {what}; "
-        f"semaphores %{cast.name}.ready, %{cast.name}.valid"
-    )
+    return f"to {corners[cast.along]}, {size}"
 
 
 def _gather_note(program: ProgramSummary, gather: Gather) -> str:
+    """`7 cores, 6 tiles each`; its semaphores are `%name.ready`, `%name.arrived`."""
     facts = program.facts
-    size = (
-        f"{sum(facts.circular_buffers[s].block_pages for s, _ in gather.pairs)} tiles"
-    )
-    return (
-        f"up to {facts.axes[gather.axis].cores - 1} cores -> {gather.axis}.index 0, "
-        f"{size} from each; semaphores %{gather.name}.ready, %{gather.name}.arrived"
-    )
+    pages = sum(facts.circular_buffers[s].block_pages for s, _ in gather.pairs)
+    cores = _count(facts.axes[gather.axis].cores - 1, "core")
+    return f"{cores}, {pages} tiles each"
 
 
 def _count(number: int, noun: str) -> str:

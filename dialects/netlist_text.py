@@ -8,55 +8,31 @@ place of its line, which printing leaves out.
 
 from __future__ import annotations
 
-import io
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, StringAttr, UnknownLoc
 from xdsl.ir import Block, Operation
 from xdsl.parser import Parser
-from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError, VerifyException
 from xdsl.utils.mlir_lexer import MLIRTokenKind
 
 from dialects.errors import FaultsError, ForgeError, NetlistError
-from dialects.tensix import NetlistOp, Tensix
+from dialects.netlist_layout import Layout
+from dialects.netlist_statements import is_statement, read_statement
+from dialects.tensix import MulticastOp, NetlistOp, Tensix
 
-_PREFIX = "tensix."
 _UNREGISTERED = re.compile(r"Operation (\S+) is not registered")
-
-
-class NetlistPrinter(Printer):
-    """Prints without the dialect's prefix and with notes before operations."""
-
-    def __init__(self, stream: io.StringIO, notes: Mapping[Operation, list[str]]):
-        super().__init__(stream=stream)
-        self._notes = notes
-
-    def print_string(self, text: str, *, indent: int | None = None) -> None:
-        """Print, leaving out the prefix of an operation's name inside a netlist."""
-        if text.startswith(_PREFIX) and text != NetlistOp.name:
-            text = text[len(_PREFIX) :]
-        super().print_string(text, indent=indent)
-
-    def print_op(self, op: Operation) -> None:
-        """Print the notes of an operation as comments, then the operation."""
-        for note in self._notes.get(op, ()):
-            self.print_string(f"// {note}")
-            self._print_new_line()
-        super().print_op(op)
 
 
 def print_netlist(
     netlist: Operation, notes: Mapping[Operation, list[str]] | None = None
 ) -> str:
     """Return the text of a netlist (or a part of it), with notes as comments."""
-    stream = io.StringIO()
-    NetlistPrinter(stream, notes or {}).print_op(netlist)
-    return stream.getvalue() + "\n"
+    return "\n".join(Layout(notes or {}).operation(netlist)) + "\n"
 
 
 class NetlistParser(Parser):
@@ -66,6 +42,28 @@ class NetlistParser(Parser):
         super().__init__(context, text, path)
         self._path = StringAttr(path)
         self._line_starts = [0, *(end.end() for end in re.finditer("\n", text))]
+        self._casts: dict[str, MulticastOp] = {}
+
+    def _parse_block_body(self, block: Block) -> None:
+        """Parse statements, each of which stands for one operation or several."""
+        while (ops := self._parse_optional_statement()) is not None:
+            block.add_ops(ops)
+
+    def _parse_optional_statement(self) -> Sequence[Operation] | None:
+        token = self._current_token
+        start, word = token.span.start, token.text
+        if not is_statement(self.lexer.input.content, start, word):
+            if word == "program":
+                self._casts = {}
+            op = self.parse_optional_operation()
+            if isinstance(op, MulticastOp):
+                self._casts[op.sym_name.data] = op
+            return None if op is None else [op]
+        self.parse_keyword(word)
+        ops = read_statement(self, word, self._casts)
+        for op in (inner for outer in ops for inner in outer.walk()):
+            self._locate(op, start)
+        return ops
 
     def parse_operation(self) -> Operation:
         """Parse an operation and note its line and column; `{ }` is an empty block."""
@@ -74,11 +72,15 @@ class NetlistParser(Parser):
         for region in op.regions:
             if not region.blocks:
                 region.add_block(Block())
+        self._locate(op, start)
+        return op
+
+    def _locate(self, op: Operation, start: int) -> None:
+        """Note the place in the text from which an operation comes."""
         if isinstance(op.location, UnknownLoc):
             line = bisect_right(self._line_starts, start)
             column = start - self._line_starts[line - 1] + 1
             op.location = FileLineColLoc(self._path, IntAttr(line), IntAttr(column))
-        return op
 
     def require_end(self) -> None:
         """Raise `ParseError` where text follows."""

@@ -7,10 +7,12 @@ angle brackets, so that both round-trip.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Data
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
@@ -160,6 +162,28 @@ class WordAttr(SyntaxData[str]):
 
 
 @irdl_attr_definition
+class TextAttr(SyntaxData[str]):
+    """A text in quotes; one that is long stands in several, line by line."""
+
+    name = "tensix.text"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> str:
+        text = parser.parse_str_literal()
+        while (more := parser.parse_optional_str_literal()) is not None:
+            text += more
+        return text
+
+    def write(self) -> str:
+        return quoted(self.data)
+
+
+def quoted(text: str) -> str:
+    """A text as a literal."""
+    return StringAttr(text).__str__()
+
+
+@irdl_attr_definition
 class ExprAttr(SyntaxData[Expr]):
     """An integer expression: `k.start * 2 + 1`."""
 
@@ -283,15 +307,34 @@ class ShapeAttr(SyntaxData[tuple[int, ...]]):
 
 @irdl_attr_definition
 class NumberAttr(SyntaxData[float]):
-    """A floating-point scalar of an instruction: `0.125`."""
+    """A floating-point scalar of an instruction: `0.125`.
+
+    The chip's processors hold it in fp32, so it is rounded to that, and written with
+    the fewest digits that say which fp32 number it is.
+    """
 
     name = "tensix.number"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", _fp32(self.data))
+        super().__post_init__()
 
     @classmethod
     def read(cls, parser: AttrParser) -> float:
         return float(parser.parse_number())
 
     def write(self) -> str:
-        mantissa, exponent, power = repr(float(self.data)).partition("e")
+        texts = (f"{self.data:.{digits}g}" for digits in range(1, _FP32_DIGITS + 1))
+        text = next(text for text in texts if _fp32(float(text)) == self.data)
+        mantissa, exponent, power = text.partition("e")
         point = "" if "." in mantissa else ".0"
         return mantissa + point + exponent + power
+
+
+_FP32_DIGITS = 9
+"""Digits that tell any two fp32 numbers apart (IEEE 754-2019, 5.12.2)."""
+
+
+def _fp32(value: float) -> float:
+    """The nearest fp32 number, as a Python float."""
+    return struct.unpack("f", struct.pack("f", value))[0]

@@ -39,6 +39,7 @@ from dialects.syntax import (
     NumberAttr,
     PointAttr,
     ShapeAttr,
+    TextAttr,
     WordAttr,
 )
 from dialects.tensix_params import ParametersAttr
@@ -195,7 +196,7 @@ class ProgramOp(IRDLOperation):
     fidelity = prop_def(WordAttr)
     dst = prop_def(WordAttr)
     full_sync = opt_prop_def(UnitAttr)
-    source = opt_prop_def(StringAttr)
+    source = opt_prop_def(TextAttr)
     body = region_def("single_block")
     traits = traits_def(NoTerminator())
     assembly_format = (
@@ -480,6 +481,7 @@ Tensix = Dialect(
         ParametersAttr,
         PointAttr,
         ShapeAttr,
+        TextAttr,
         WordAttr,
     ],
 )

@@ -395,7 +395,10 @@ def inspect_command(
         bool, typer.Option("--caches", help="The buffers that outlive a run.")
     ] = False,
     sources: Annotated[
-        bool, typer.Option("--sources", help="All source lines of each program.")
+        bool,
+        typer.Option(
+            "--sources", help="What was fused into each program, and its source lines."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

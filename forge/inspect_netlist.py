@@ -20,6 +20,7 @@ from dialects.netlist_notes import header_notes, program_notes
 from dialects.netlist_summary import NetlistSummary, ProgramSummary, instances_of
 from dialects.netlist_text import print_netlist, read_netlist
 from dialects.program import tensor_of
+from dialects.provenance import Provenance
 from dialects.tensix import RunOp
 from forge.errors import ArtifactError, UsageError
 
@@ -135,10 +136,24 @@ def program_rows(shown: Inspected) -> Rows:
                 "read KiB": _kib(program.read_bytes),
                 "written KiB": _kib(program.written_bytes),
                 "cycles": None if cycles is None else round(cycles),
-                "source": program.source,
+                **_provenance(program),
             }
         )
     return rows
+
+
+def _provenance(program: ProgramSummary) -> dict[str, Any]:
+    """Every operation that was fused into a program, with the module it came from."""
+    found = Provenance.read(program.source)
+    return {
+        "source": program.source,
+        "fused": [
+            {"operation": kind, "module": path}
+            for kind, paths in found.operations
+            for path in paths
+        ],
+        "lines": found.places,
+    }
 
 
 def _entries_of(shown: Inspected, program: ProgramSummary) -> str | None:
@@ -276,11 +291,29 @@ def source_rows(shown: Inspected) -> Rows:
             {
                 "program": program.name,
                 "runs": program.runs,
-                "source": program.source or "not stated",
+                **_provenance(program),
                 "weights": _shorten(weights),
             }
         )
     return rows
+
+
+def operation_rows(rows: Rows) -> Rows:
+    """One row for each operation of each program, for a person."""
+    found: Rows = []
+    for row in rows:
+        fused = row["fused"] or [{"operation": row["source"] or "not stated"}]
+        for number, part in enumerate(fused):
+            first = number == 0
+            found.append(
+                {
+                    "program": row["program"] if first else None,
+                    "operation": part["operation"],
+                    "module": part.get("module"),
+                    "lines": ", ".join(row["lines"]) if first else None,
+                }
+            )
+    return found
 
 
 def _shorten(names: list[str]) -> str:

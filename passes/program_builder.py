@@ -47,7 +47,7 @@ from passes.axis_classes import AxisClasses, Place, runs_twice_along_an_axis
 from passes.constants import is_constant
 from passes.program_bodies import write
 from passes.region_views import REGION_VIEWS, part_of
-from passes.rewriting import fused_location, splat_of
+from passes.rewriting import noted_location, provenance_of, splat_of
 from passes.views import (
     COLUMNS,
     CutsTileError,
@@ -107,7 +107,8 @@ class ProgramBuilder:
         classes = self._aligned(classes, made)
         self.block.add_op(YieldOp(*made))
         program = self._program(outputs, made, classes)
-        program.location = fused_location(self.members)
+        note = provenance_of(self.members, shown=_shown(self.members))
+        program.location = noted_location(self.members, note)
         Rewriter.insert_op([*self.prologue, program], place)
         for value, result in zip(outputs, program.outputs, strict=True):
             value.replace_all_uses_with(result)
@@ -404,13 +405,17 @@ _PLAIN = ("add", "multiply", "subtract", "typecast")
 _NAME_PARTS = 4
 
 
+def _shown(members: list[Operation]) -> list[Operation]:
+    """The members that compute, rather than see a tensor in another way."""
+    return [op for op in members if isinstance(op, RotateOp) or not is_view(op)]
+
+
 def _program_name(members: list[Operation]) -> str:
     """A readable name: the kinds of operations, each once, in order.
 
     Of more than there is room for, plain arithmetic is left out.
     """
-    shown = [op for op in members if isinstance(op, RotateOp) or not is_view(op)]
-    kinds = [op.name.partition(".")[2] for op in shown]
+    kinds = [op.name.partition(".")[2] for op in _shown(members)]
     distinct = list(dict.fromkeys(_SHORT.get(kind, kind) for kind in kinds))
     telling = [kind for kind in distinct if kind not in _PLAIN]
     if set(telling) - set(distinct[:_NAME_PARTS]):

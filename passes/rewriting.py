@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     NameLoc,
     NoneAttr,
+    StringAttr,
     UnknownLoc,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -26,6 +27,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import ttir
+from dialects.provenance import Provenance
 
 OpT = TypeVar("OpT", bound=Operation)
 
@@ -37,6 +39,51 @@ def flat_locations(location: Attribute) -> tuple[Attribute, ...]:
         parts = [flat_locations(part) for part in location.locations]
         return tuple(part for group in parts for part in group)
     return () if isinstance(location, UnknownLoc) else (location,)
+
+
+def provenance_of(ops: Sequence[Operation], *, shown: Sequence[Operation]) -> str:
+    """What a program is made of; `shown` are the operations to name, while those that
+    only move data around them give their lines.
+
+    A module is left out where the operation names a module inside of it.
+    """
+    operations: list[tuple[str, str]] = []
+    for op in shown:
+        paths = list(dict.fromkeys(path for path, _ in map(_place, _parts(op))))
+        kind = op.name.partition(".")[2]
+        for path in paths or [""]:
+            if not any(other.startswith(f"{path}.") for other in paths if path):
+                operations.append((kind, path))
+    places = (place for op in ops for _, place in map(_place, _parts(op)))
+    return str(Provenance.of(operations, filter(None, places)))
+
+
+def _parts(op: Operation) -> tuple[Attribute, ...]:
+    return flat_locations(op.location)
+
+
+def _place(location: Attribute) -> tuple[str, tuple[str, int] | None]:
+    """The module path of a location, and its file and line."""
+    path = ""
+    if isinstance(location, NameLoc):
+        path, location = location.desc.data, location.location
+    if not isinstance(location, FileLineColLoc):
+        return path, None
+    return path, (location.filename.data.rpartition("/")[2], location.line.data)
+
+
+def noted_location(ops: Iterable[Operation], note: str) -> LocationAttr:
+    """The union of the locations of ops, with a note of what they are."""
+    found = flat_locations(fused_location(ops))
+    return FusedLoc(found, StringAttr(note)) if found else UNKNOWN_LOC
+
+
+def note_of(op: Operation) -> str:
+    """The note with an operation's location, or where it comes from."""
+    location = op.location
+    if isinstance(location, FusedLoc) and isinstance(location.metadata, StringAttr):
+        return location.metadata.data
+    return describe_source(op)
 
 
 def fused_location(ops: Iterable[Operation]) -> LocationAttr:
@@ -55,13 +102,9 @@ def describe_source(op: Operation) -> str:
     parts = flat_locations(op.location)
     if not parts:
         return ""
-    first = parts[0]
-    path = ""
-    if isinstance(first, NameLoc):
-        path, first = first.desc.data, first.location
-    if isinstance(first, FileLineColLoc):
-        file = first.filename.data.rpartition("/")[2]
-        path = f"{path} {file}:{first.line.data}".strip()
+    path, place = _place(parts[0])
+    if place is not None:
+        path = f"{path} {place[0]}:{place[1]}".strip()
     return f"{path} (+{len(parts) - 1})" if len(parts) > 1 else path
 
 

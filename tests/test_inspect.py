@@ -131,8 +131,39 @@ def test_weights_and_sources(folder: Path, capsys: pytest.CaptureFixture[str]) -
     ]
     assert "576x960" in shown(capsys, folder, "--weights")
     (source,) = json.loads(shown(capsys, folder, "--sources", "--json"))
-    assert source["source"] == "not stated"
+    assert (source["source"], source["fused"]) == ("", [])
     assert source["weights"] == "@g, @w"
+
+
+def test_what_was_fused_from_where(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stated = (
+        "layers.0: rms_norm(input_layernorm), linear(self_attn.{q,k,v}_proj), add "
+        "at llama.py:60-63,244"
+    )
+    path = folder / "netlist.mlir"
+    head = "dst fp32"
+    text = path.read_text()
+    assert text.count(head) == 1
+    path.write_text(text.replace(head, f'{head} source "{stated}"'))
+    assert f"norm_mm: from {stated}" in " ".join(shown(capsys, folder).split())
+    assert "rms_norm(input_layernorm)" in shown(capsys, folder, "--program", "norm_mm")
+    (row,) = json.loads(shown(capsys, folder, "--json"))["programs"]
+    fused = [(part["operation"], part["module"]) for part in row["fused"]]
+    assert fused == [
+        ("rms_norm", "layers.0.input_layernorm"),
+        ("linear", "layers.0.self_attn.q_proj"),
+        ("linear", "layers.0.self_attn.k_proj"),
+        ("linear", "layers.0.self_attn.v_proj"),
+        ("add", "layers.0"),
+    ]
+    assert row["lines"] == ["llama.py:60-63,244"]
+    (source,) = json.loads(shown(capsys, folder, "--sources", "--json"))
+    assert source["fused"] == row["fused"]
+    table = shown(capsys, folder, "--sources")
+    assert "layers.0.self_attn.v_proj" in table
+    assert "llama.py:60-63,244" in table
 
 
 def test_what_does_not_exist(

@@ -106,7 +106,7 @@ def test_where_it_is_computed(tour: Tour) -> None:
 def test_how_each_core_does_it(tour: Tour) -> None:
     """Kernels of every core as text, and the text is all there is to it."""
     text = print_netlist(tour.netlist)
-    for line in ("matmul_block", "relu_tile", "noc_async_read", "cb_push_back"):
+    for line in ("matmul_block", "relu_tile", "push %cb_w read", "cb_wait_front"):
         assert line in text
     assert parse_netlist(text).is_structurally_equivalent(tour.netlist)
     require_sound(tour.netlist, load_chip(CHIP))

@@ -1,6 +1,7 @@
 """`forge inspect`: a compiled folder for a reader. Instant: no torch, no numba."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from dialects.chip import Core
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from forge.inspect_netlist import Inspected, Rows
 
 NETLIST = "netlist.mlir"
+WIDTH = 100
 
 
 def run_inspect(
@@ -72,7 +74,7 @@ def _show_part(
         total = shown.summary.cache_bytes
         _show_rows(f"caches, {total:,} bytes", cache_rows(shown), json=json)
     elif show_sources:
-        _show_rows("sources", source_rows(shown), json=json)
+        _show_sources(source_rows(shown), json=json)
     elif program is not None:
         _show_program(shown, program, json=json)
     else:
@@ -108,7 +110,25 @@ def _show_programs(overview: dict[str, Any], *, json: bool) -> None:
         return
     print(f"netlist @{overview['netlist']} for {overview['chip']}")
     print("\n".join(f"  {line}" for line in overview["header"]))
-    _show_rows("", overview["programs"], json=False)
+    rows = overview["programs"]
+    beside = ("source", "fused", "lines")
+    table = [{k: v for k, v in row.items() if k not in beside} for row in rows]
+    _show_rows("", table, json=False)
+    for row in rows:
+        if row["source"]:
+            print("\n".join(_fused(row["program"], row["source"])))
+
+
+def _fused(program: str, source: str) -> list[str]:
+    """What was fused into a program, in lines of the usual width."""
+    text = f"{program}: from {source}"
+    return wrap(text, WIDTH, initial_indent="  ", subsequent_indent="      ")
+
+
+def _show_sources(rows: "Rows", *, json: bool) -> None:
+    from forge.inspect_netlist import operation_rows
+
+    _show_rows("sources", rows if json else operation_rows(rows), json=json)
 
 
 def _show_program(shown: "Inspected", name: str, *, json: bool) -> None:

@@ -163,7 +163,7 @@ def test_notes_say_what_follows() -> None:
     assert "// 2 of 2x3 tiles, 12 KiB\n  buffer @l.$.w" in text
     assert "// 1x2 cores, 5 runs, L1 28 KiB, DRAM 6 KiB read" in text
     assert "1,000 cycles" in text
-    assert "(x,0) -> (x,0) to (x,1), 3 tiles, 6 KiB a block" in text
+    assert "  // to (x,0) .. (x,1), 3 tiles, 6 KiB" in text
     assert parse_netlist(text).is_structurally_equivalent(CHAIN)
 
 
