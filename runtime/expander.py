@@ -9,7 +9,7 @@ instructions. An axis `k` stands in the environment as its current `Range`; `k`,
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +23,7 @@ from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Ten
 from dialects.syntax import LocalAttr
 from dialects.tensix import ForOp, IfOp, KernelOp
 from runtime import instructions as ins
+from runtime.expand_moves import Moves
 from runtime.expand_shared import core_key
 from runtime.launch import CircularBufferFacts, KernelStream, Launch
 from runtime.tile_maps import TileMap
@@ -91,18 +92,11 @@ class Expander:
 
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
-        kernels = [
-            (op, self._block(op.body.block), core_key(self.facts, op, self.scalars))
-            for op in self.facts.kernels
-        ]
-        known: dict[tuple[int, Hashable], KernelStream] = {}
+        kernels = [_Kernel(self, op) for op in self.facts.kernels]
         streams: dict[Core, tuple[KernelStream, ...]] = {}
         for core in cores:
-            keys = [(i, key_of(core)) for i, (_, _, key_of) in enumerate(kernels)]
-            for key, (op, step, _) in zip(keys, kernels, strict=True):
-                if key not in known:
-                    known[key] = self._walk_kernel(op, step, core)
-            streams[core] = tuple(known[key] for key in keys)
+            begin = self._begin(core)
+            streams[core] = tuple(kernel.on(begin) for kernel in kernels)
         return Launch(
             self.facts,
             self.tensors,
@@ -113,6 +107,14 @@ class Expander:
             self.sites,
             self.scalars,
         )
+
+    def _begin(self, core: Core) -> Walk:
+        """A walk on a core that has not begun."""
+        env = {**self.scalars, **self.facts.index_on(core), "x": core.x, "y": core.y}
+        walk = Walk(core, env, {}, 0)
+        for axis, current in self.facts.ranges_on(core).items():
+            walk.enter(axis, current)
+        return walk
 
     def _buffer_facts(self, buffer: CircularBuffer) -> CircularBufferFacts:
         data_format = self.facts.format_of(buffer, self.by_parameter)
@@ -129,18 +131,10 @@ class Expander:
             ),
         )
 
-    def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:
-        noc = None if op.noc is None else op.noc.value
-        env = {**self.scalars, **self.facts.index_on(core), "x": core.x, "y": core.y}
-        walk = Walk(core, env, {}, noc or 0)
-        for axis, current in self.facts.ranges_on(core).items():
-            walk.enter(axis, current)
-        steps(walk)
-        return KernelStream(op.sym_name.data, op.processor.data, noc, walk.out)
-
     # -- control flow ----------------------------------------------------------
 
-    def _block(self, block: Block) -> Step:
+    def block(self, block: Block) -> Step:
+        """The step of all operations of a block, one after the other."""
         ops = list(block.ops)
         steps = [self._build(op) for op in ops]
 
@@ -180,7 +174,7 @@ class Expander:
         axis = self._axis(op.axis.data)
         by = self.facts.axes[axis].block if op.by is None else op.by.value
         limit = None if op.to is None else op.to.data
-        body = self._block(op.body.block)
+        body = self.block(op.body.block)
 
         def run(walk: Walk) -> None:
             outer = walk.ranges[axis]
@@ -194,7 +188,7 @@ class Expander:
 
     def _if(self, op: IfOp, site: int) -> Step:
         condition = op.condition.data
-        body = self._block(op.then.block)
+        body = self.block(op.then.block)
 
         def run(walk: Walk) -> None:
             if condition.evaluate(walk.env):
@@ -351,10 +345,7 @@ class Expander:
         """As `tiles`; they must lie in the shard of the core that walks."""
         tiles = self.tiles(walk, buffer)
         assert buffer.operand is not None
-        tensor = self.by_parameter[buffer.operand]
-        grid = self.facts.chip.grid
-        own = walk.core.y * grid.x + walk.core.x
-        if tensor.shards is None or (tensor.shard_owners(tiles, grid) != own).any():
+        if not self.owns(walk, self.by_parameter[buffer.operand], tiles):
             raise NetlistError(
                 f"core {walk.core} uses tiles of %{buffer.operand} in place, but they "
                 "lie elsewhere",
@@ -362,6 +353,14 @@ class Expander:
                 advice="cut the buffer into `shards` as the axes are spread over cores",
             )
         return tiles
+
+    def owns(self, walk: Walk, tensor: Tensor, tiles: np.ndarray) -> bool:
+        """Whether tiles lie in the shard of the core that walks."""
+        grid = self.facts.chip.grid
+        own = walk.core.y * grid.x + walk.core.x
+        if tensor.shards is None:
+            return False
+        return bool((tensor.shard_owners(tiles, grid) == own).all())
 
     def rectangle(
         self, walk: Walk, start: Core, end: Core, *, loopback: bool = False
@@ -389,6 +388,42 @@ class Expander:
         if name not in self.semaphore_index:
             raise NetlistError(f"%{name} is not a semaphore of @{self.facts.name}")
         return self.semaphore_index[name]
+
+
+class _Kernel:
+    """A kernel, walked for one core of those that do the same, and moved for others."""
+
+    def __init__(self, expander: Expander, op: KernelOp):
+        self.expander = expander
+        self.op = op
+        self.noc = None if op.noc is None else op.noc.value
+        first = len(expander.sites)
+        self.steps = expander.block(op.body.block)
+        self.sites = dict(enumerate(expander.sites[first:], first))
+        self.key_of = core_key(expander.facts, op, expander.scalars)
+        self.walked: dict[Hashable, tuple[Walk, KernelStream]] = {}
+        self.moves: dict[Hashable, Moves] = {}
+
+    def on(self, begin: Walk) -> KernelStream:
+        """The stream of the core where a walk begins."""
+        key = self.key_of(begin.core, begin.env, begin.ranges)
+        if key not in self.walked:
+            self.walked[key] = begin, self._walk(begin)
+            return self.walked[key][1]
+        first, stream = self.walked[key]
+        if key not in self.moves:
+            self.moves[key] = Moves(self.expander, self.sites, first, stream.shared)
+        moves = self.moves[key].to(begin)
+        if moves is None:
+            return self._walk(begin)
+        return replace(stream, moves=moves) if moves else stream
+
+    def _walk(self, begin: Walk) -> KernelStream:
+        env, ranges = dict(begin.env), dict(begin.ranges)
+        walk = Walk(begin.core, env, ranges, self.noc or 0)
+        self.steps(walk)
+        name, processor = self.op.sym_name.data, self.op.processor.data
+        return KernelStream(name, processor, self.noc, walk.out)
 
 
 def _slots(
