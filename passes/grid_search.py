@@ -123,10 +123,9 @@ class GridSearch:
         self._place(*self._given)
         self._place(candidate.attribute, self.prices.uses(candidate.axes))
         if self.prices.multicast:
-            self._place(
-                candidate.attribute,
-                multicast_uses(self.program, self.prices.chip.grid.x),
-            )
+            columns, schedule = self.prices.chip.grid.x, self.prices.schedule
+            uses = multicast_uses(self.program, columns, schedule=schedule)
+            self._place(candidate.attribute, uses)
 
     def _place(self, axes: AxisListAttr, uses: UsesAttr) -> None:
         self.program.properties["axes"] = axes

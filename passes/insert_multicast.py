@@ -40,17 +40,17 @@ class InsertMulticastPass(ModulePass):
             if isinstance(program, ProgramOp):
                 key = structure_key(program)
                 if key not in known:
-                    known[key] = multicast_uses(program, columns)
+                    schedule = Schedule(program)
+                    known[key] = multicast_uses(program, columns, schedule=schedule)
                 program.properties["uses"] = known[key]
 
 
-def multicast_uses(program: ProgramOp, columns: int) -> UsesAttr:
+def multicast_uses(program: ProgramOp, columns: int, *, schedule: Schedule) -> UsesAttr:
     """The uses of a program's operands, with the line that each is sent along.
 
     `columns` are those of the chip's grid.
     """
     axes = program.axes.by_name()
-    schedule = Schedule(program)
     uses = []
     operands = {operand.value: operand for operand in schedule.operands}
     for use, argument in zip(program.uses.data, program.body.block.args, strict=True):
