@@ -25,6 +25,9 @@ the programs of Qwen2.5-0.5B and Qwen3-4B, and off the same way for candidates a
 _KNOWN: Recent[Hashable, float] = Recent(10_000)
 """Cycles of programs, for later compiles of this process."""
 
+_RECENT = 20
+"""Netlists of programs as they were placed; the fastest is asked for again."""
+
 
 class ProgramTimer:
     """Times programs on a chip, with weights in their formats, by the time engine."""
@@ -36,6 +39,7 @@ class ProgramTimer:
         self.weights_format = weights_format
         self.progress = progress
         self.num_timed = 0
+        self._netlists: Recent[Hashable, NetlistOp] = Recent(_RECENT)
 
     def cycles(self, program: ProgramOp) -> float:
         """Cycles of a launch, run-time scalars in the middle of their ranges.
@@ -52,9 +56,12 @@ class ProgramTimer:
         return check_netlist(self._netlist(program), self.chip)
 
     def _netlist(self, program: ProgramOp) -> NetlistOp:
-        return assemble_alone(
-            program, chip=self.chip.name, weights_format=self.weights_format
-        )
+        def assemble() -> NetlistOp:
+            return assemble_alone(
+                program, chip=self.chip.name, weights_format=self.weights_format
+            )
+
+        return self._netlists.get((program, program.axes, program.uses), assemble)
 
     def _time(self, machine: Machine) -> float:
         (run,) = machine.runs
