@@ -285,13 +285,17 @@ def run_workload(builder: WorkloadBuilder) -> tuple[float, t.State]:
 
 
 def sample_workload(
-    builder: WorkloadBuilder, *, transfers: int
+    builder: WorkloadBuilder, *, transfers: int, whole: int = 0
 ) -> tuple[float, t.State]:
     """Run so many transfers, and go on at the pace of the second half of them.
 
-    Cycles until the last end as `run_workload` has them where there are fewer.
+    Cycles until the last end as `run_workload` has them where there are fewer, or not
+    more than the `whole`.
     """
     state = builder.state()
+    total = len(state.packets) - 1
+    if total <= whole:
+        transfers = total + 1
     moments = []
     for limit in (transfers // 2, transfers):
         state.counters[t.PAUSE] = limit
@@ -302,7 +306,7 @@ def sample_workload(
         return float(state.clock[t.CLOCK_END]), state
     (begin, before), (end, after) = moments
     pace = (end - begin) / (after - before)
-    return end + pace * (len(state.packets) - 1 - after), state
+    return end + pace * (total - after), state
 
 
 _LATENCIES = {
