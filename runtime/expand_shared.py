@@ -15,7 +15,7 @@ from xdsl.ir import Operation
 
 from dialects import tensix_movement as movement
 from dialects.chip import Core
-from dialects.expr import Binary, Element, Environment, Expr, slope
+from dialects.expr import Binary, Element, Environment, Expr, Name, slope
 from dialects.program import CircularBuffer, ProgramFacts, Range
 from dialects.syntax import ExprAttr, LocalAttr
 from dialects.tensix import ForOp, IfOp, KernelOp
@@ -37,9 +37,11 @@ _IN_PLACE = (
     movement.WriteBarrierOp,
     movement.SemaphoreSetOp,
     movement.SemaphoreWaitOp,
+    movement.FillOp,
     *COMPUTE,
 )
-_FILLS_ANYWHERE = ("value", "row_scaler", "column_scaler")
+_FILLED_BY_PLACE = {"causal": 2, "columns": 1}
+"""Patterns whose values depend on where the last axes of the block stand."""
 
 CoreKey = Callable[[Core, Environment, Mapping[str, Range]], Hashable]
 """From a core, what its names stand for and its parts of the axes."""
@@ -90,8 +92,6 @@ def _fixed(facts: ProgramFacts) -> set[str]:
 
 def _may_move(op: Operation) -> bool:
     """Whether an operation is known to do the same, or the same elsewhere."""
-    if isinstance(op, movement.FillOp):
-        return op.pattern.data in _FILLS_ANYWHERE
     return isinstance(op, (*PAGES, *TRANSFERS, *MULTICASTS, *_IN_PLACE))
 
 
@@ -100,10 +100,21 @@ def _decisive(facts: ProgramFacts, op: Operation) -> Iterator[Expr]:
     for attr in op.properties.values():
         if isinstance(attr, ExprAttr):
             yield attr.data
+    if isinstance(op, movement.FillOp):
+        yield from _filled_by(facts, op)
     for expr in moving_expressions(facts, op):
         varying = expr.names() - _fixed(facts)
         if any(slope(expr, name) is None for name in varying):
             yield expr
+
+
+def _filled_by(facts: ProgramFacts, op: movement.FillOp) -> Iterator[Expr]:
+    buffer = facts.circular_buffers.get(op.buffer.data)
+    if buffer is not None and op.pattern.data == "pad":
+        yield from (entry for entry in buffer.map if not isinstance(entry, str))
+    elif buffer is not None:
+        axes = _FILLED_BY_PLACE.get(op.pattern.data, 0)
+        yield from map(Name, buffer.axes[len(buffer.axes) - axes :])
 
 
 def moving_expressions(facts: ProgramFacts, op: Operation) -> Sequence[Expr]:
