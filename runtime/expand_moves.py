@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,9 +12,10 @@ from xdsl.ir import Operation
 from dialects.chip import Core
 from dialects.expr import Expr
 from dialects.program import CircularBuffer
+from dialects.tensix import KernelOp
 from runtime import instructions as ins
-from runtime.expand_shared import MULTICASTS, moved_buffer, moving_expressions
-from runtime.launch import Corners, Move
+from runtime.expand_shared import MULTICASTS, core_key, moved_buffer, moving_expressions
+from runtime.launch import Corners, KernelStream, Move
 
 if TYPE_CHECKING:
     from runtime.expander import Expander, Walk
@@ -154,3 +155,41 @@ class Moves:
 def _origin(entries: tuple[Expr, Expr], walk: Walk) -> tuple[int, int]:
     row, column = (int(entry.evaluate(walk.env)) for entry in entries)
     return row, column
+
+
+class SharedKernel:
+    """A kernel, walked for one core of those that do the same, and moved for others."""
+
+    def __init__(self, expander: Expander, op: KernelOp):
+        self.expander = expander
+        self.op = op
+        self.noc = None if op.noc is None else op.noc.value
+        first = len(expander.sites)
+        self.steps = expander.block(op.body.block)
+        self.sites = dict(enumerate(expander.sites[first:], first))
+        self.key_of = core_key(expander.facts, op, expander.scalars)
+        self.walked: dict[Hashable, tuple[Walk, KernelStream]] = {}
+        self.moves: dict[Hashable, Moves] = {}
+
+    def on(self, begin: Walk) -> KernelStream:
+        """The stream of the core where a walk begins."""
+        key = self.key_of(begin.core, begin.env, begin.ranges)
+        if key not in self.walked:
+            self.walked[key] = begin, self._walk(begin)
+            return self.walked[key][1]
+        first, stream = self.walked[key]
+        if key not in self.moves:
+            self.moves[key] = Moves(self.expander, self.sites, first, stream.shared)
+        moves = self.moves[key].to(begin)
+        if moves is None:
+            return self._walk(begin)
+        return replace(stream, moves=moves) if moves else stream
+
+    def _walk(self, begin: Walk) -> KernelStream:
+        env, ranges = dict(begin.env), dict(begin.ranges)
+        walk = replace(
+            begin, env=env, ranges=ranges, noc=self.noc or 0, out=[], bases={}
+        )
+        self.steps(walk)
+        name, processor = self.op.sym_name.data, self.op.processor.data
+        return KernelStream(name, processor, self.noc, walk.out)

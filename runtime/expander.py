@@ -8,8 +8,8 @@ instructions. An axis `k` stands in the environment as its current `Range`; `k`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,10 +21,9 @@ from dialects.expr import Const, Environment, Expr, Value, substitute
 from dialects.netlist_text import line_of
 from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Tensor
 from dialects.syntax import LocalAttr
-from dialects.tensix import ForOp, IfOp, KernelOp
+from dialects.tensix import ForOp, IfOp
 from runtime import instructions as ins
-from runtime.expand_moves import Moves
-from runtime.expand_shared import core_key
+from runtime.expand_moves import SharedKernel
 from runtime.launch import CircularBufferFacts, KernelStream, Launch
 from runtime.tile_maps import TileMap
 
@@ -92,7 +91,7 @@ class Expander:
 
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
-        kernels = [_Kernel(self, op) for op in self.facts.kernels]
+        kernels = [SharedKernel(self, op) for op in self.facts.kernels]
         streams: dict[Core, tuple[KernelStream, ...]] = {}
         for core in cores:
             begin = self._begin(core)
@@ -388,42 +387,6 @@ class Expander:
         if name not in self.semaphore_index:
             raise NetlistError(f"%{name} is not a semaphore of @{self.facts.name}")
         return self.semaphore_index[name]
-
-
-class _Kernel:
-    """A kernel, walked for one core of those that do the same, and moved for others."""
-
-    def __init__(self, expander: Expander, op: KernelOp):
-        self.expander = expander
-        self.op = op
-        self.noc = None if op.noc is None else op.noc.value
-        first = len(expander.sites)
-        self.steps = expander.block(op.body.block)
-        self.sites = dict(enumerate(expander.sites[first:], first))
-        self.key_of = core_key(expander.facts, op, expander.scalars)
-        self.walked: dict[Hashable, tuple[Walk, KernelStream]] = {}
-        self.moves: dict[Hashable, Moves] = {}
-
-    def on(self, begin: Walk) -> KernelStream:
-        """The stream of the core where a walk begins."""
-        key = self.key_of(begin.core, begin.env, begin.ranges)
-        if key not in self.walked:
-            self.walked[key] = begin, self._walk(begin)
-            return self.walked[key][1]
-        first, stream = self.walked[key]
-        if key not in self.moves:
-            self.moves[key] = Moves(self.expander, self.sites, first, stream.shared)
-        moves = self.moves[key].to(begin)
-        if moves is None:
-            return self._walk(begin)
-        return replace(stream, moves=moves) if moves else stream
-
-    def _walk(self, begin: Walk) -> KernelStream:
-        env, ranges = dict(begin.env), dict(begin.ranges)
-        walk = Walk(begin.core, env, ranges, self.noc or 0)
-        self.steps(walk)
-        name, processor = self.op.sym_name.data, self.op.processor.data
-        return KernelStream(name, processor, self.noc, walk.out)
 
 
 def _slots(
