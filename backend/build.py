@@ -91,11 +91,13 @@ class Body:
         """Pop a block."""
         self.add(movement.PopFrontOp, buffer=LocalAttr(buffer))
 
-    def read(self, buffer: str, noc: int | None) -> None:
-        """Read a block and wait until it is there."""
+    def read(self, buffer: str, noc: int | None, *, ahead: str | None = None) -> None:
+        """Read a block and wait until it is there; `ahead` along an axis, start to
+        read the next one before."""
         stated = None if noc is None else ExprAttr(Const(noc))
-        self.add(movement.ReadOp, buffer=LocalAttr(buffer), noc=stated)
-        self.add(movement.ReadBarrierOp)
+        name = LocalAttr(buffer)
+        self.add(movement.ReadOp, buffer=name, ahead=word(ahead), noc=stated)
+        self.add(movement.ReadBarrierOp, buffer=None if ahead is None else name)
 
     def clean(self, buffer: str) -> None:
         """Fill the padding of a block that was read with zeros."""

@@ -192,7 +192,7 @@ def _declare_multicast(
     low: Lowering, operand: Operand, parameter: str, use: Use
 ) -> None:
     assert use.along is not None
-    noc = 0 if _is_weight(low, operand.value) else low.multicast_noc
+    noc = low.multicast_noc(operand.value)
     properties: dict[str, Attribute] = {
         "sym_name": LocalAttr(f"mc_{parameter}"),
         "buffer": LocalAttr(f"cb_{parameter}"),
@@ -208,10 +208,6 @@ def _declare_multicast(
         properties["master"] = PointAttr(master)
         properties["pieces"] = AxesAttr(cut.entries)
     low.multicasts[operand.value] = tensix.MulticastOp.create(properties=properties)
-
-
-def _is_weight(low: Lowering, value: SSAValue) -> bool:
-    return value in low.schedule.streamed
 
 
 def _declare_helpers(low: Lowering, index: int) -> None:

@@ -105,10 +105,24 @@ class Lowering:
         looped = any(self.schedule.weights_in(loop) for loop in self.schedule.loops)
         return looped or self.first_weights is not None
 
-    @property
-    def multicast_noc(self) -> int:
-        """The NoC for what cores share: the one on which no weights arrive."""
-        return 1 if self.streams_weights else 0
+    def multicast_noc(self, value: SSAValue) -> int:
+        """The NoC on which masters send an operand.
+
+        Weights are read on NoC 0, which DRAM answers faster, the rest on NoC 1; masters
+        send on the NoC that they read on. Where those of weights read and send at once,
+        it is the other one, for what comes beside the weights too.
+        """
+        if not self.streams_weights:
+            return 0
+        streamed = self.schedule.streamed
+        crossed = any(self.ahead_axis(weight) for weight in streamed)
+        return int((value in streamed) == crossed)
+
+    def ahead_axis(self, value: SSAValue) -> str | None:
+        """The axis along which a master reads its next block while it sends one."""
+        operand = next(o for o in self.schedule.operands if o.value is value)
+        is_ahead = self.uses[value].ahead
+        return operand.loop.axis if operand.loop and is_ahead else None
 
     @property
     def first_weights(self) -> int | None:

@@ -76,7 +76,7 @@ def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
         return body.ops
     cast = low.multicasts.get(value)
     read = Body()
-    read.read(name, noc)
+    read.read(name, noc, ahead=low.ahead_axis(value))
     if low.uses[value].cleaned:
         read.clean(name)
     if cast is None:

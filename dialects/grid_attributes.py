@@ -106,7 +106,8 @@ class Use:
 
     `axes` has an axis for each dimension of the tensor as the region sees it; `map`
     gives row and column of a tile in the buffer behind it. `along` says which way its
-    master multicasts it, in `turns` pieces, each from another core. `index` says that
+    master multicasts it, in `turns` pieces, each from another core, or reading the next
+    block `ahead` while one is sent. `index` says that
     it holds row numbers for a gather, `cleaned` that its padding is filled with zeros
     after it was read, `sharded` that each column of tiles lies whole in one DRAM bank,
     `depth` how many blocks its circular buffer holds where that was decided. `scalars`
@@ -130,12 +131,14 @@ class Use:
     layout: Layout = DRAM
     lent: bool = False
     turns: int = 1
+    ahead: bool = False
 
     def __str__(self) -> str:
         text = f"[{', '.join(self.axes)}] at [{self.map[0]}, {self.map[1]}]"
         if self.along is not None:
             text += f" along {self.along}"
             text += f" turns {self.turns}" if self.turns > 1 else ""
+            text += " ahead" if self.ahead else ""
         text += " index" if self.index else ""
         text += " cleaned" if self.cleaned else ""
         text += " sharded" if self.sharded else ""
@@ -175,11 +178,12 @@ def _read_use(parser: AttrParser) -> Use:
     map_ = parser.parse_comma_separated_list(
         parser.Delimiter.SQUARE, lambda: parse_expr(parser)
     )
-    along, turns = None, 1
+    along, turns, ahead = None, 1, False
     if parser.parse_optional_keyword("along") is not None:
         along = parser.parse_identifier()
         if parser.parse_optional_keyword("turns") is not None:
             turns = parser.parse_integer()
+        ahead = parser.parse_optional_keyword("ahead") is not None
     index = parser.parse_optional_keyword("index") is not None
     cleaned = parser.parse_optional_keyword("cleaned") is not None
     sharded = parser.parse_optional_keyword("sharded") is not None
@@ -214,6 +218,7 @@ def _read_use(parser: AttrParser) -> Use:
         layout,
         lent,
         turns,
+        ahead,
     )
 
 

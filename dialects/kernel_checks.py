@@ -24,6 +24,7 @@ from dialects.kernel_counts import (
 )
 from dialects.program import Gather, Multicast, ProgramFacts
 from dialects.program_checks import fault
+from dialects.read_ahead import check_read_ahead
 from dialects.syntax import LocalAttr
 from dialects.tensix import KernelOp
 
@@ -416,4 +417,5 @@ _CHECKS: list[Callable[[ProgramCounts], Iterator[ForgeError]]] = [
     _rectangles,
     _links,
     _signals,
+    lambda counts: check_read_ahead(counts.facts),
 ]

@@ -51,13 +51,18 @@ class PopFrontOp(_PagesOp):
 class ReadOp(IRDLOperation):
     """Start reading the operand's tiles of the current ranges into the block.
 
-    The data are there after `noc_async_read_barrier`.
+    The data are there after `noc_async_read_barrier`. `ahead k`: this block was read in
+    the last step of the loop over `k` (the first step reads it now), and what starts is
+    the read of the next step's, into the block behind this one, which is reserved. The
+    barrier then names the buffer, and waits for this block alone. On the chip the two
+    reads have transaction ids of their own.
     """
 
     name = "tensix.noc_async_read"
     buffer = prop_def(LocalAttr)
+    ahead = opt_prop_def(WordAttr)
     noc = opt_prop_def(ExprAttr)
-    assembly_format = "$buffer (`noc` $noc^)? attr-dict"
+    assembly_format = "$buffer (`ahead` $ahead^)? (`noc` $noc^)? attr-dict"
 
 
 @irdl_op_definition
@@ -72,10 +77,12 @@ class ReadRowsOp(IRDLOperation):
 
 @irdl_op_definition
 class ReadBarrierOp(IRDLOperation):
-    """Wait for all reads that this kernel has started."""
+    """Wait for all reads that this kernel has started, or for the reserved block of a
+    buffer that is read ahead."""
 
     name = "tensix.noc_async_read_barrier"
-    assembly_format = "attr-dict"
+    buffer = opt_prop_def(LocalAttr)
+    assembly_format = "(`of` $buffer^)? attr-dict"
 
 
 @irdl_op_definition

@@ -66,7 +66,7 @@ def _candidate(candidate: Candidate) -> Json:
     price = candidate.price
     return {
         "axes": candidate.attribute.write(),
-        "form": "loop" if candidate.looped else "stages",
+        "form": candidate.form,
         "price": {
             "total": round(price.total),
             "launch": round(price.launch),

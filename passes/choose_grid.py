@@ -20,7 +20,6 @@ from xdsl.rewriter import Rewriter
 
 from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
-from dialects.formats import DataFormat
 from dialects.grid import ProgramOp, UsesAttr
 from dialects.weight_formats import WeightFormats
 from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
@@ -31,7 +30,12 @@ from passes.grid_prices import Axes, GridPrices
 from passes.grid_search import WORTH, GridSearch, cycles_of
 from passes.l1_budget import operand_formats, usable_bytes
 from passes.rewriting import describe_source
+from passes.row_parts import in_parts
 from passes.structure_key import structure_key
+
+FORMS = {"loop": as_loop, "parts": in_parts}
+"""Other ways to write a program, by name: a function that returns one, detached, or
+None. As it comes it is "stages"."""
 
 _LOGGED = 6
 """Candidates of a decision that are kept where none was timed."""
@@ -42,8 +46,9 @@ class ChooseGridPass(ModulePass):
     """Choose cores and blocks of every program.
 
     `search` times candidates where the context can; `multicast` says that operands
-    which a line of cores shares will be multicast; `loops` that contractions may become
-    loops over blocks of their rows.
+    which a line of cores shares will be multicast, `read_ahead` that masters read a
+    block while they send one; `loops` that contractions may become loops over blocks of
+    their rows, `parts` that cores may share a row out that they all sum over.
     """
 
     name = "choose-grid"
@@ -52,7 +57,9 @@ class ChooseGridPass(ModulePass):
     weights_format: str = "bf16"
     search: bool = True
     multicast: bool = True
+    read_ahead: bool = True
     loops: bool = True
+    parts: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
@@ -64,7 +71,7 @@ class ChooseGridPass(ModulePass):
                 stored = operand_formats(program, formats)
                 key = (self, structure_key(program), *stored)
                 if key not in known:
-                    known[key] = self._choose(program, chip, stored, timer)
+                    known[key] = self._choose(program, chip, formats, timer)
                 if key not in found:
                     decision, uses = known[key]
                     found[key] = replace(decision, programs=[]), uses
@@ -72,8 +79,7 @@ class ChooseGridPass(ModulePass):
                 found[key][0].programs.append(program)
         for decision, uses in found.values():
             for number, program in enumerate(decision.programs):
-                if decision.chosen.looped:
-                    program = decision.programs[number] = _replace_by_loop(program)
+                program = decision.programs[number] = _as(decision.chosen.form, program)
                 program.properties["axes"] = decision.chosen.attribute
                 program.properties["uses"] = uses
 
@@ -81,41 +87,47 @@ class ChooseGridPass(ModulePass):
         self,
         program: ProgramOp,
         chip: Chip,
-        stored: Sequence[DataFormat],
+        formats: WeightFormats,
         timer: ProgramTimer | None,
     ) -> tuple[Decision, UsesAttr]:
-        """Decide for one program: as it is, or with its contraction as a loop."""
-        looped = as_loop(program) if self.loops else None
-        given = [form for form in (program, looped) if form is not None]
-        forms = [
-            Form(
-                GridPrices(form, chip, stored, multicast=self.multicast),
-                looped=form is looped,
+        """Decide for one program: as it comes, or written another way."""
+        ways = [n for n, on in (("loop", self.loops), ("parts", self.parts)) if on]
+        written = {name: FORMS[name](program) for name in ways}
+        others = {name: form for name, form in written.items() if form is not None}
+        forms = {
+            name: Form(
+                GridPrices(
+                    form,
+                    chip,
+                    operand_formats(form, formats),
+                    multicast=self.multicast,
+                    read_ahead=self.read_ahead,
+                ),
+                name=name,
             )
-            for form in given
-        ]
+            for name, form in {"stages": program, **others}.items()
+        }
         try:
-            decision = _decide(forms, timer)
-            chosen = next(f for f in forms if f.looped == decision.chosen.looped)
+            decision = _decide(list(forms.values()), timer)
+            chosen = forms[decision.chosen.form]
             return decision, chosen.prices.uses(decision.chosen.axes)
         finally:
-            if looped is not None:
-                discard(looped)
+            for form in others.values():
+                discard(form)
 
 
 class Form:
     """A way to write a program: its prices, and what fits in the order of them."""
 
-    def __init__(self, prices: GridPrices, *, looped: bool):
+    def __init__(self, prices: GridPrices, *, name: str = "stages"):
         self.prices = prices
-        self.looped = looped
         limit = usable_bytes(prices.chip)
         grids = list(GridCandidates(prices.program, prices.chip, prices.schedule))
         sizes = [prices.l1_bytes(axes) for axes in grids]
         self.least_bytes = min(sizes, default=sys.maxsize)
         fitting = [a for a, size in zip(grids, sizes, strict=True) if size <= limit]
         self.num_fitting = len(fitting)
-        self.bounds = _bounds(prices, fitting, looped=looped)
+        self.bounds = _bounds(prices, fitting, form=name)
 
     def ranked(self, limit: float) -> list[Candidate]:
         """Candidates up to a price, crowded banks counted.
@@ -133,12 +145,15 @@ class Form:
         return [c for *_, c in sorted(found, key=itemgetter(0, 1))]
 
 
-def _replace_by_loop(program: ProgramOp) -> ProgramOp:
-    looped = as_loop(program)
-    assert looped is not None
-    looped.location = program.location
-    Rewriter.replace_op(program, looped)
-    return looped
+def _as(form: str, program: ProgramOp) -> ProgramOp:
+    """The program, replaced by the form that was chosen."""
+    if form not in FORMS:
+        return program
+    written = FORMS[form](program)
+    assert written is not None
+    written.location = program.location
+    Rewriter.replace_op(program, written)
+    return written
 
 
 def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
@@ -181,9 +196,7 @@ def _total(candidate: Candidate) -> float:
     return candidate.price.total
 
 
-def _bounds(
-    prices: GridPrices, grids: Sequence[Axes], *, looped: bool
-) -> list[Candidate]:
+def _bounds(prices: GridPrices, grids: Sequence[Axes], *, form: str) -> list[Candidate]:
     """Candidates for these grids, cheapest first; those far above it are left out."""
     floors = [prices.floor(axes) for axes in grids]
     found: list[tuple[int, Candidate]] = []
@@ -193,7 +206,7 @@ def _bounds(
             break
         price = prices.price(grids[number], crowded=False)
         least = min(least, price.total)
-        found.append((number, Candidate(grids[number], price, looped=looped)))
+        found.append((number, Candidate(grids[number], price, form=form)))
     found.sort(key=itemgetter(0))  # of equal prices the first grid counts
     return sorted((candidate for _, candidate in found), key=_total)
 

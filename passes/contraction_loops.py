@@ -31,11 +31,11 @@ def as_loop(program: ProgramOp) -> ProgramOp | None:
     for some heads of a projection stay as they are.
     """
     stages = program.body.block.ops
-    if any(isinstance(op, LoopOp | CombineOp) or _takes_part(op) for op in stages):
+    if any(isinstance(op, LoopOp | CombineOp) or takes_part(op) for op in stages):
         return None
     copy = program.clone()
     block = copy.body.block
-    formats = _inline_stages(block)
+    formats = inline_stages(block)
     axes = ValueAxes(copy)
     found = _Contraction.of(copy, axes)
     if found is None:
@@ -46,7 +46,7 @@ def as_loop(program: ProgramOp) -> ProgramOp | None:
     return copy
 
 
-def _takes_part(op: Operation) -> bool:
+def takes_part(op: Operation) -> bool:
     """Whether a stage runs for some heads only, or reads tiles by a view in it."""
     return isinstance(op, StageOp) and (
         op.where is not None
@@ -59,7 +59,7 @@ def discard(program: ProgramOp) -> None:
     program.erase()
 
 
-def _inline_stages(block: Block) -> dict[SSAValue, str]:
+def inline_stages(block: Block) -> dict[SSAValue, str]:
     """Take the operations out of their stages; the formats in which values leave."""
     last = block.last_op
     assert isinstance(last, YieldOp)

@@ -12,19 +12,19 @@ from passes.grid_prices import Axes, Price
 class Candidate:
     """A placement, its first-order price, and its cycles where it was timed.
 
-    `looped` says that its contraction is a loop over blocks of its rows, `fault` why a
-    placement that was to be timed cannot be.
+    `form` is the way in which the program is written (`choose_grid.FORMS`), `fault` why
+    a placement that was to be timed cannot be.
     """
 
     axes: Axes
     price: Price
-    looped: bool = False
+    form: str = "stages"
     cycles: float | None = None
     fault: str | None = None
 
     def is_same(self, other: Candidate) -> bool:
         """Whether this is the same placement, timed or not."""
-        return (self.axes, self.looped) == (other.axes, other.looped)
+        return (self.axes, self.form) == (other.axes, other.form)
 
     @property
     def attribute(self) -> AxisListAttr:

@@ -108,8 +108,9 @@ class Price:
 class _Load:
     """What loading an operand takes.
 
-    Cycles of a core that reads it and of one that sends it on; bytes in all and into
-    the busiest column of cores; and how many cores read.
+    Cycles of a core that reads it and of one that sends it on, one after the other or,
+    where it reads `ahead`, at once; bytes in all and into the busiest column of cores;
+    and how many cores read.
     """
 
     reading: float
@@ -117,6 +118,14 @@ class _Load:
     num_bytes: float
     column_bytes: float
     readers: float
+    ahead: bool = False
+
+    @property
+    def moving(self) -> float:
+        """Cycles of the core that reads and sends."""
+        if self.ahead:
+            return max(self.reading, self.sending)
+        return self.reading + self.sending
 
 
 def _from_dram(loads: Sequence[_Load]) -> float:
@@ -157,9 +166,11 @@ class GridPrices:
         weights: Sequence[DataFormat],
         *,
         multicast: bool = True,
+        read_ahead: bool = True,
     ):
         self.program = program
         self.multicast = multicast
+        self.read_ahead = read_ahead
         self.chip = chip
         self.schedule = Schedule(program)
         self.streamed = self.schedule.streamed
@@ -186,21 +197,24 @@ class GridPrices:
         before = sum(self._stage_price(i, axes) for i in stages if i < first)
         compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
         compute += _MULTICAST_START * self._num_shared_loops(axes)
+        depths = self.depths(axes)
         loads = {
-            operand: self._load(operand, axes, crowded=crowded)
+            operand: self._load(
+                operand, axes, crowded=crowded, depth=depths.get(operand.value)
+            )
             for operand in self.schedule.operands
         }
         held = [load for operand, load in loads.items() if operand.resident]
         others = [load for operand, load in loads.items() if not operand.resident]
         steps = self._steps(axes)
-        ahead = max(self.depths(axes).values(), default=MIN_DEPTH)
+        ahead = max(depths.values(), default=MIN_DEPTH)
         dram = _from_dram(others)
         return Price(
             _LAUNCH,
             _held(held, dram * min(1.0, ahead / steps), _num_cores(axes)),
             before,
             compute,
-            sum(load.reading + load.sending for load in others),
+            sum(load.moving for load in others),
             dram,
             self._write_price(axes),
             steps,
@@ -230,7 +244,9 @@ class GridPrices:
     def depths(self, axes: Axes) -> dict[SSAValue, int]:
         """Blocks that the circular buffers of streamed weights hold."""
         room = circular_buffer_limit(self.chip)
-        return self.schedule.depths(axes, self.tile_bytes, l1_bytes=room)
+        return self.schedule.depths(
+            axes, self.tile_bytes, l1_bytes=room, read_ahead=self.read_ahead
+        )
 
     def uses(self, axes: Axes) -> UsesAttr:
         """The uses of the program's operands, with the depths of their buffers."""
@@ -266,8 +282,10 @@ class GridPrices:
             again = prod(ceil(axes[a].share / axes[a].block) for a in around)
         return again * prod(axes[a].share for a in operand.axes)
 
-    def _load(self, operand: Operand, axes: Axes, *, crowded: bool) -> _Load:
-        """What it takes to load all of an operand."""
+    def _load(
+        self, operand: Operand, axes: Axes, *, crowded: bool, depth: int | None
+    ) -> _Load:
+        """What it takes to load all of an operand into a buffer of `depth` blocks."""
         tiles, size = self._share_tiles(operand, axes), self._share_bytes(operand, axes)
         cores = _num_cores(axes)
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
@@ -281,7 +299,11 @@ class GridPrices:
             sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
             masters = cores / sharing
             in_column = rows if line == "x" else 1
-            return _Load(cycles, sending, size * masters, size * in_column, masters)
+            ahead = self.read_ahead and self.schedule.has_room_ahead(
+                operand, axes, depth
+            )
+            column_bytes = size * in_column
+            return _Load(cycles, sending, size * masters, column_bytes, masters, ahead)
         beside = self._column_beside_bank(operand, axes)
         if beside is not None:
             banks = self.chip.num_dram_banks

@@ -126,8 +126,12 @@ class GridSearch:
         self._place(*self._given)
         self._place(candidate.attribute, self.prices.uses(candidate.axes))
         if self.prices.multicast:
-            columns, schedule = self.prices.chip.grid.x, self.prices.schedule
-            uses = multicast_uses(self.program, columns, schedule=schedule)
+            uses = multicast_uses(
+                self.program,
+                self.prices.chip.grid.x,
+                schedule=self.prices.schedule,
+                read_ahead=self.prices.read_ahead,
+            )
             self._place(candidate.attribute, uses)
 
     def _place(self, axes: AxisListAttr, uses: UsesAttr) -> None:

@@ -32,6 +32,7 @@ class InsertMulticastPass(ModulePass):
     name = "insert-multicast"
 
     chip: str = "n150"
+    read_ahead: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         columns = load_chip(self.chip).grid.x
@@ -40,15 +41,22 @@ class InsertMulticastPass(ModulePass):
             if isinstance(program, ProgramOp):
                 key = structure_key(program)
                 if key not in known:
-                    schedule = Schedule(program)
-                    known[key] = multicast_uses(program, columns, schedule=schedule)
+                    known[key] = multicast_uses(
+                        program,
+                        columns,
+                        schedule=Schedule(program),
+                        read_ahead=self.read_ahead,
+                    )
                 program.properties["uses"] = known[key]
 
 
-def multicast_uses(program: ProgramOp, columns: int, *, schedule: Schedule) -> UsesAttr:
+def multicast_uses(
+    program: ProgramOp, columns: int, *, schedule: Schedule, read_ahead: bool = True
+) -> UsesAttr:
     """The uses of a program's operands, with the line that each is sent along.
 
-    `columns` are those of the chip's grid.
+    `columns` are those of the chip's grid. With `read_ahead`, masters read a loop's
+    next block while they send one, where its buffer has room for that.
     """
     axes = program.axes.by_name()
     uses = []
@@ -67,7 +75,7 @@ def multicast_uses(program: ProgramOp, columns: int, *, schedule: Schedule) -> U
             and not _gathered(program, use.axes)
         )
         if along is None or not pays:
-            uses.append(replace(use, along=None, turns=1))
+            uses.append(replace(use, along=None, turns=1, ahead=False))
             continue
         size = stored_format(program.inputs[argument.index]).tile_bytes * tiles
         cut = schedule.cut_axis(operand, axes)
@@ -75,7 +83,8 @@ def multicast_uses(program: ProgramOp, columns: int, *, schedule: Schedule) -> U
         if cut is not None and operand.resident and not use.cleaned:
             most = min(cut.part, _masters(axes, along, columns))
             turns = _turns(cut.part, most, size)
-        uses.append(replace(use, along=along, turns=turns))
+        ahead = read_ahead and schedule.has_room_ahead(operand, axes, use.depth)
+        uses.append(replace(use, along=along, turns=turns, ahead=ahead))
     return UsesAttr(tuple(uses))
 
 

@@ -36,6 +36,9 @@ from passes.dst_plan import DstPlan, added_in_l1, plan_stage
 MIN_DEPTH = 2
 """Blocks of a streamed operand: one is computed with while the next one comes."""
 
+AHEAD_DEPTH = 3
+"""Blocks that a master needs to read one while it sends another, and computes."""
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -412,28 +415,49 @@ class Schedule:
         tiles = prod(axes[a].share for a in operand.axes)
         return ceil(tiles / self.block_tiles(operand, axes))
 
+    def has_room_ahead(
+        self, operand: Operand, axes: dict[str, Axis], depth: int | None
+    ) -> bool:
+        """Whether masters can read an operand's next block while they send one: in a
+        loop, and with room for both beside the one that is computed with."""
+        if operand.loop is None:
+            return False
+        blocks = self.num_blocks(operand, axes)
+        return blocks > 1 and (depth or MIN_DEPTH) >= min(AHEAD_DEPTH, blocks)
+
     def depths(
         self,
         axes: dict[str, Axis],
         tile_bytes: dict[SSAValue, int],
         *,
         l1_bytes: int,
+        read_ahead: bool = True,
     ) -> dict[SSAValue, int]:
-        """Blocks that the buffers of streamed weights hold, as far as L1 reaches.
+        """Blocks that the buffers of streamed weights hold, as far as L1 reaches, and,
+        where masters may `read_ahead`, those of what comes beside them.
 
-        What is read ahead hides what a core does before its first contraction, and that
-        DRAM is slow to answer.
+        What is there early hides what a core does before its first contraction, and
+        that DRAM is slow to answer.
         """
         weights = [o for o in self.operands if o.value in self.streamed]
-        if not weights:
-            return {}
-        free = l1_bytes - self.l1_bytes(axes, tile_bytes)
-        sizes = [tile_bytes[o.value] * self.block_tiles(o, axes) for o in weights]
-        further = max(0, free // sum(sizes))
-        return {
-            o.value: max(1, min(MIN_DEPTH + further, self.num_blocks(o, axes)))
-            for o in weights
+        beside = [o for o in self.operands if o.loop and o not in weights]
+        if not weights or not read_ahead:
+            beside = []
+        sizes = {
+            o: tile_bytes[o.value] * self.block_tiles(o, axes)
+            for o in (*weights, *beside)
         }
+        free = l1_bytes - self.l1_bytes(axes, tile_bytes)
+        found = {}
+        for group, most in ((beside, AHEAD_DEPTH), (weights, None)):
+            total = sum(sizes[o] for o in group)
+            further = max(0, free // total) if total else 0
+            if most is not None:
+                further = min(further, most - MIN_DEPTH)
+            free -= further * total
+            for o in group:
+                found[o.value] = min(MIN_DEPTH + further, self.num_blocks(o, axes))
+        return {value: max(1, depth) for value, depth in found.items()}
 
     def block_tiles(self, operand: Operand, axes: dict[str, Axis]) -> int:
         """Tiles that are loaded at a time, in one block of the circular buffer."""

@@ -99,6 +99,11 @@ SWITCHES = (
         ("choose-grid.loops",),
     ),
     Switch(
+        "row-parts",
+        "a norm's row stays on the core that sums over it",
+        ("choose-grid.parts",),
+    ),
+    Switch(
         "search",
         "first-order prices alone choose cores and blocks; nothing is timed",
         ("choose-grid.search",),
@@ -112,6 +117,11 @@ SWITCHES = (
         "multicast",
         "every core reads its own tiles from DRAM",
         ("choose-grid.multicast", "insert-multicast"),
+    ),
+    Switch(
+        "read-ahead",
+        "a master reads a block and sends it, then the next",
+        ("choose-grid.read_ahead", "insert-multicast.read_ahead"),
     ),
     Switch(
         "grid-alignment",

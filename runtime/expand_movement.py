@@ -12,6 +12,7 @@ from dialects.chip import Core
 from dialects.errors import NetlistError
 from dialects.expr import Expr, Name
 from dialects.program import CircularBuffer, Multicast
+from dialects.read_ahead import transaction_ids
 from dialects.syntax import ExprAttr, LocalAttr
 from runtime import instructions as ins
 from runtime.expander import Builder, Expander, Step, Walk
@@ -80,6 +81,48 @@ def _transfer(kind: type, *run_time: str) -> Callable[..., Step]:
         return run
 
     return build
+
+
+def _read(expander: Expander, op: movement.ReadOp, site: int) -> Step:
+    """A read of the current block, or of the next step's while this one arrives."""
+    read_block = _transfer(ins.Read)(expander, op, site)
+    if op.ahead is None:
+        return read_block
+    buffer, axis = expander.buffer(op.buffer), op.ahead.data
+    groups = transaction_ids(expander.facts, buffer.name)
+
+    def start(walk: Walk, group: int, first_slot: int) -> None:
+        done = len(walk.out)
+        read_block(walk)
+        for read in walk.out[done:]:
+            assert isinstance(read, ins.Read)
+            read.slots, read.group = read.slots + first_slot, group
+
+    def run(walk: Walk) -> None:
+        here, coming = walk.ranges[axis], walk.coming[axis]
+        bases = walk.bases[buffer.name]
+        known, group = walk.ahead.get(buffer.name, (None, groups[0]))
+        if known != bases:
+            start(walk, group, 0)
+        if coming is not None and coming.size:
+            pages, other = buffer.block_pages, groups[group == groups[0]]
+            walk.out.append(ins.ReserveBack(site, buffer.index, 2 * pages, 2))
+            walk.enter(axis, coming)
+            expander.rebase(walk, buffer)
+            start(walk, other, pages)
+            walk.ahead[buffer.name] = walk.bases[buffer.name], other
+            walk.enter(axis, here)
+            walk.bases[buffer.name] = bases
+        walk.awaited[buffer.name] = group
+
+    return run
+
+
+def _read_barrier(expander: Expander, op: movement.ReadBarrierOp, site: int) -> Step:
+    if op.buffer is None:
+        return lambda walk: walk.out.append(ins.ReadBarrier(site))
+    name = expander.buffer(op.buffer).name
+    return lambda walk: walk.out.append(ins.ReadBarrier(site, walk.awaited[name]))
 
 
 def _read_scalars(expander: Expander, op: movement.ReadScalarsOp, site: int) -> Step:
@@ -365,12 +408,12 @@ MOVEMENT: dict[type, Builder] = {
     movement.PushBackOp: _pages(ins.PushBack, False),
     movement.WaitFrontOp: _pages(ins.WaitFront, True),
     movement.PopFrontOp: _pages(ins.PopFront, False),
-    movement.ReadOp: _transfer(ins.Read),
+    movement.ReadOp: _read,
     movement.WriteOp: _transfer(ins.Write),
     movement.WriteRowsOp: _transfer(ins.WriteRows, "row", "target"),
     movement.ReadScalarsOp: _read_scalars,
     movement.ReadRowsOp: _read_rows,
-    movement.ReadBarrierOp: _bare(ins.ReadBarrier),
+    movement.ReadBarrierOp: _read_barrier,
     movement.WriteBarrierOp: _bare(ins.WriteBarrier),
     movement.FillOp: _fill,
     movement.SendOp: _send,

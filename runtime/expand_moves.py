@@ -186,10 +186,7 @@ class SharedKernel:
         return replace(stream, moves=moves) if moves else stream
 
     def _walk(self, begin: Walk) -> KernelStream:
-        env, ranges = dict(begin.env), dict(begin.ranges)
-        walk = replace(
-            begin, env=env, ranges=ranges, noc=self.noc or 0, out=[], bases={}
-        )
+        walk = begin.again(self.noc or 0)
         self.steps(walk)
         name, processor = self.op.sym_name.data, self.op.processor.data
         return KernelStream(name, processor, self.noc, walk.out)

@@ -42,6 +42,17 @@ class Walk:
     noc: int
     out: list[ins.Instruction] = field(default_factory=list)
     bases: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    coming: dict[str, Range | None] = field(default_factory=dict)
+    """The next step of each loop around; None in its last."""
+    ahead: dict[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
+    """Of buffers that are read ahead: where the block that comes last begins, and the
+    group of its reads."""
+    awaited: dict[str, int] = field(default_factory=dict)
+    """The group of reads of the current block of each."""
+
+    def again(self, noc: int) -> Walk:
+        """A walk from the same place, as if nothing had been done."""
+        return Walk(self.core, dict(self.env), dict(self.ranges), noc)
 
     def enter(self, axis: str, current: Range) -> None:
         """Make a range the current one of its axis."""
@@ -178,9 +189,13 @@ class Expander:
         def run(walk: Walk) -> None:
             outer = walk.ranges[axis]
             to = None if limit is None else int(limit.evaluate(walk.env))
-            for step in outer.steps(by, to):
+            around = walk.coming.get(axis)
+            steps = list(outer.steps(by, to))
+            for step, coming in zip(steps, [*steps[1:], None], strict=True):
+                walk.coming[axis] = coming
                 walk.enter(axis, step)
                 body(walk)
+            walk.coming[axis] = around
             walk.enter(axis, outer)
 
         return run

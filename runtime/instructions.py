@@ -16,6 +16,9 @@ import numpy as np
 from dialects.chip import Core
 from dialects.expr import Expr
 
+ALL_GROUPS = 0
+"""The group of reads that only a barrier for all of them waits for."""
+
 Slots: TypeAlias = np.ndarray
 """Page offsets, int64."""
 
@@ -29,10 +32,11 @@ class Instruction:
 
 @dataclass(slots=True)
 class ReserveBack(Instruction):
-    """Wait until `pages` are free in circular buffer `cb`."""
+    """Wait until `pages` are free in circular buffer `cb`; `blocks` equal blocks."""
 
     cb: int
     pages: int
+    blocks: int = 1
 
 
 @dataclass(slots=True)
@@ -63,7 +67,8 @@ class PopFront(Instruction):
 class Read(Instruction):
     """Start reading `tiles` of operand `parameter` (row-major tile numbers) into slots.
 
-    One NoC transaction for each tile, of the operand's tile size in bytes.
+    One NoC transaction for each tile, of the operand's tile size in bytes. A barrier
+    may wait for the transactions of one `group` alone.
     """
 
     cb: int
@@ -71,6 +76,7 @@ class Read(Instruction):
     parameter: int
     tiles: np.ndarray
     noc: int
+    group: int = ALL_GROUPS
 
 
 @dataclass(slots=True)
@@ -94,7 +100,9 @@ class ReadRows(Instruction):
 
 @dataclass(slots=True)
 class ReadBarrier(Instruction):
-    """Wait for all reads of this kernel."""
+    """Wait for all reads of this kernel, or for those of a group."""
+
+    group: int = ALL_GROUPS
 
 
 @dataclass(slots=True)

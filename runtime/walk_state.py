@@ -72,7 +72,7 @@ class Thread:
     state: CoreState
     stream: KernelStream
     at: int = 0
-    reads: list[tuple[int, np.ndarray, np.ndarray]] = field(default_factory=list)
+    reads: list[tuple[int, np.ndarray, np.ndarray, int]] = field(default_factory=list)
     writes: list[tuple[int, np.ndarray]] = field(default_factory=list)
 
     @property
@@ -109,12 +109,14 @@ class WalkState:
             location=where,
         )
 
-    def _check_pages(self, thread: Thread, cb: int, pages: int) -> None:
-        capacity = len(thread.state.buffers[cb].pages)
-        if pages > capacity or capacity % pages:
+    def _check_pages(
+        self, thread: Thread, cb: int, pages: int, blocks: int = 1
+    ) -> None:
+        capacity, block = len(thread.state.buffers[cb].pages), pages // blocks
+        if pages > capacity or capacity % block:
             raise self._fault(
                 thread,
-                f"%{self._name(cb)} holds {capacity} pages, not a multiple of {pages}",
+                f"%{self._name(cb)} holds {capacity} pages, not a multiple of {block}",
                 "a block must not straddle the end: make the capacity a multiple",
             )
 

@@ -101,7 +101,7 @@ class Walker(ComputeWalk):
 
     def _reserve(self, thread: Thread, i: ins.ReserveBack) -> bool:
         buffer = thread.state.buffers[i.cb]
-        self._check_pages(thread, i.cb, i.pages)
+        self._check_pages(thread, i.cb, i.pages, i.blocks)
         if len(buffer.pages) - (buffer.received - buffer.acked) < i.pages:
             return False
         buffer.reserved = i.pages
@@ -163,7 +163,7 @@ class Walker(ComputeWalk):
         position = self._write_back(thread, i.cb, i.slots, IN_FLIGHT)
         self._check_order(thread, i, self.order.read, "written")
         values = self.recorder.leaf(i.parameter, i.tiles)
-        thread.reads.append((i.cb, position, values))
+        thread.reads.append((i.cb, position, values, i.group))
         return True
 
     def _check_order(
@@ -189,13 +189,18 @@ class Walker(ComputeWalk):
         if i.index_cb is not None:
             index = self._front(thread, i.index_cb, np.arange(len(i.row_tiles)))
         values = self.recorder.rows(i, index)
-        thread.reads.append((i.cb, position, values))
+        thread.reads.append((i.cb, position, values, ins.ALL_GROUPS))
         return True
 
     def _read_barrier(self, thread: Thread, i: ins.ReadBarrier) -> bool:
-        for cb, position, values in thread.reads:
-            thread.state.buffers[cb].pages[position] = values
-        thread.reads.clear()
+        others = []
+        for read in thread.reads:
+            cb, position, values, group = read
+            if i.group in (ins.ALL_GROUPS, group):
+                thread.state.buffers[cb].pages[position] = values
+            else:
+                others.append(read)
+        thread.reads = others
         return True
 
     def _write(self, thread: Thread, i: ins.Write) -> bool:

@@ -254,6 +254,10 @@ def done(s, p, now):
         reason = s.sizes.buffers + s.sizes.semaphores
         reason += t.BY_READS if kind == t.RESPONSE else t.BY_WRITES
         s.threads[thread, column] -= 1
-        if s.threads[thread, column] == 0 and s.threads[thread, t.T_REASON] == reason:
+        left = s.threads[thread, column]
+        if kind == t.RESPONSE and packet[t.P_FLAGS] > 0:
+            s.threads[thread, column + packet[t.P_FLAGS]] -= 1
+            left = s.threads[thread, column + packet[t.P_FLAGS]]
+        if left == 0 and s.threads[thread, t.T_REASON] == reason:
             resume(s, thread, now + s.cost[t.L_BARRIER_WAKE])
     free_packet(s, p)

@@ -40,6 +40,7 @@ class Pattern(ThreadBuilder):
         num_bytes: int,
         noc: int,
         issue_cycles: float,
+        flags: int = 0,
         slots: np.ndarray | None = None,
     ) -> None:
         """Read or write pages of a tensor, wherever they lie.
@@ -49,7 +50,7 @@ class Pattern(ThreadBuilder):
         """
         row = len(self.operations)
         self.pages.append(Pages(row, self.site, tensor, numbers, num_bytes, slots))
-        self.add(code, 0, 0, 0, noc, cycles=issue_cycles)
+        self.add(code, 0, 0, 0, noc, flags, cycles=issue_cycles)
 
     def note_cast(self, op: ins.MulticastWrite | ins.SemaphoreMulticast) -> None:
         """What was added last goes to a rectangle that moves with the core."""

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from dialects.read_ahead import TRANSACTION_IDS
+
 COMPILER_OPTIONS: dict[str, Any] = {
     "_nrt": False,
     "error_model": "numpy",
@@ -43,7 +45,9 @@ RUN, READY, START, LAND, DONE = range(5)
 EVENT_BITS, SUBJECT_BITS = 3, 26
 
 # Columns of a thread, and of its clock.
-T_PC, T_CORE, T_REASON, T_READS, T_WRITES, T_ENDED = range(6)
+T_PC, T_CORE, T_REASON, T_WRITES, T_ENDED = range(5)
+T_READS = 5  # all, then those of each transaction id but the first
+THREAD_COLUMNS = T_READS + TRANSACTION_IDS
 C_SINCE, C_END, C_WAITS = 0, 1, 2
 
 # Columns of a core. Behind them: received, acknowledged and capacity of each circular

@@ -65,7 +65,8 @@ def step_buffer(s, thread, op, now):
 def step_transfer(s, thread, op, now, issue):
     """Issue transfers: code, first place, count, bytes on the wire, NoC, flags.
 
-    A posted write is done for its processor when it has left.
+    A posted write is done for its processor when it has left. Reads have the number of
+    their group instead of flags.
     """
     nodes = s.sizes.nodes
     noc, wire = op[4], op[3]
@@ -79,7 +80,7 @@ def step_transfer(s, thread, op, now, issue):
         request = leg(s, noc, here, node)
         if op[0] == t.READ:
             p = new_packet(s, t.RESPONSE, noc, node, here, wire, thread)
-            s.packets[p, t.P_NIU] = noc * nodes + node
+            s.packets[p, t.P_NIU], s.packets[p, t.P_FLAGS] = noc * nodes + node, op[5]
             request += s.cost[t.L_L1_ACCESS if bank < 0 else t.L_DRAM_READ]
             push(s, depart + request, t.READY | p << t.EVENT_BITS)
         else:
@@ -94,6 +95,8 @@ def step_transfer(s, thread, op, now, issue):
         s.packets[p, t.P_BANK] = bank
         depart += issue
     s.threads[thread, t.T_READS if op[0] == t.READ else t.T_WRITES] += op[2]
+    if op[0] == t.READ and op[5] > 0:
+        s.threads[thread, t.T_READS + op[5]] += op[2]
     return depart
 
 
@@ -138,12 +141,12 @@ def step_multicast(s, thread, op, now, issue):
 
 @inner
 def step_barrier(s, thread, op, now):
-    """Wait for reads or writes; the end of a stream waits for writes."""
+    """Wait for reads, of a group or all, or writes; a stream's end waits for writes."""
     reads = op[0] == t.READ_BARRIER
     reason = (
         s.sizes.buffers + s.sizes.semaphores + (t.BY_READS if reads else t.BY_WRITES)
     )
-    if s.threads[thread, t.T_READS if reads else t.T_WRITES] > 0:
+    if s.threads[thread, t.T_READS + op[1] if reads else t.T_WRITES] > 0:
         return block(s, thread, reason, now)
     waited = s.waits[thread, t.C_SINCE] >= 0
     book_wait(s, thread, reason, now)

@@ -183,6 +183,7 @@ class _Writer:
             num_bytes=size,
             noc=op.noc,
             issue_cycles=issue,
+            flags=op.group if isinstance(op, ins.Read) else 0,
             slots=op.slots,
         )
 
@@ -229,8 +230,8 @@ class _Writer:
             t.READ, tensor, rows, num_bytes=size, noc=op.noc, issue_cycles=issue
         )
 
-    def read_barrier(self, _: ins.ReadBarrier) -> None:
-        self.risc.add(t.READ_BARRIER)
+    def read_barrier(self, op: ins.ReadBarrier) -> None:
+        self.risc.add(t.READ_BARRIER, op.group)
 
     def write_barrier(self, _: ins.WriteBarrier) -> None:
         self.risc.add(t.WRITE_BARRIER)

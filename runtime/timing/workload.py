@@ -218,7 +218,7 @@ class WorkloadBuilder:
         return [self._tree_rows[first] for first in self._trees.values()]
 
     def _thread_table(self, starts: list[int]) -> np.ndarray:
-        table = np.zeros((len(self.threads), 6), np.int64)
+        table = np.zeros((len(self.threads), t.THREAD_COLUMNS), np.int64)
         table[:, t.T_PC] = starts
         table[:, t.T_CORE] = [thread.core for thread in self.threads]
         table[:, t.T_REASON] = -1

@@ -328,6 +328,45 @@ FAULTS = {
         "'j' is not an axis",
         "sum [j]",
     ),
+    "read ahead outside of the loop": (
+        "read_ahead",
+        ("%a ahead k", "%a ahead m"),
+        "read ahead along m, but outside of a loop over it",
+        "noc_async_read %a",
+    ),
+    "read ahead along an axis that the block lacks": (
+        "read_ahead",
+        ("%a ahead k", "%a ahead n"),
+        "read ahead along n, which its block does not have",
+        "noc_async_read %a",
+    ),
+    "read ahead into one block": (
+        "read_ahead",
+        ("of %a[m, k] depth 3", "of %a[m, k]"),
+        "%a is read ahead, but holds one block",
+        "noc_async_read %a",
+    ),
+    "too many buffers read ahead": (
+        "read_ahead",
+        (
+            "          noc_async_read_barrier of %a",
+            "".join(f"          noc_async_read %t{i} ahead k\n" for i in range(6))
+            + "          noc_async_read_barrier of %a",
+        ),
+        (
+            "    cb %c [m, n]",
+            "".join(f"    cb %t{i} [m, k] of %a[m, k] depth 2\n" for i in range(6))
+            + "    cb %c [m, n]",
+        ),
+        "reads too many circular buffers ahead",
+        "program @matmul",
+    ),
+    "barrier of what is not read ahead": (
+        "read_ahead",
+        ("%a ahead k", "%a"),
+        "names %a, which kernel reader does not read ahead",
+        "noc_async_read_barrier of %a",
+    ),
     "condition on an unknown name": (
         "matmul_grid",
         ("if x == 0", "if z == 0"),

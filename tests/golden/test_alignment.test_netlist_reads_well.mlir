@@ -45,7 +45,7 @@ tensix.netlist @m version 1 chip "n150" {
     }
     kernel writer on riscv0 noc 1 {
       cb_reserve_back %cb_x
-      noc_async_read %cb_x noc 0
+      noc_async_read %cb_x
       noc_async_read_barrier
       cb_push_back %cb_x
       cb_wait_front %cb_y
@@ -98,7 +98,7 @@ tensix.netlist @m version 1 chip "n150" {
     }
     kernel writer on riscv0 noc 1 {
       cb_reserve_back %cb_x
-      noc_async_read %cb_x noc 0
+      noc_async_read %cb_x
       noc_async_read_barrier
       cb_push_back %cb_x
       cb_reserve_back %cb_x1

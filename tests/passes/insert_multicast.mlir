@@ -2,7 +2,7 @@
 
 // CHECK-LABEL: @all_want_the_rows
 func.func @all_want_the_rows(%x: tensor<32x512xbf16>, %w: tensor<512x4096xbf16> {ttcore.argument_type = #ttcore.argument_type<parameter>, ttir.name = "w"}) -> tensor<32x4096xbf16> {
-  // CHECK: uses ([m, k] at [m, k] along xy, [k, n] at [k, n]
+  // CHECK: uses ([m, k] at [m, k] along xy ahead depth 3, [k, n] at [k, n]
   %0 = "ttir.matmul"(%x, %w) : (tensor<32x512xbf16>, tensor<512x4096xbf16>) -> tensor<32x4096xbf16>
   func.return %0 : tensor<32x4096xbf16>
 }

@@ -19,6 +19,11 @@ tensix.netlist @movement version 1 chip "n150" {
       cb_pop_front %a, x + 1
       noc_async_read %a
       noc_async_read %a noc 0
+      for m {
+        noc_async_read %a ahead m
+        noc_async_read %a ahead m noc 0
+        noc_async_read_barrier of %a
+      }
       noc_async_read_rows %a
       noc_async_read_rows %a noc 1
       noc_async_read_barrier

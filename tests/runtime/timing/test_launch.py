@@ -1,6 +1,7 @@
 """Whole launches: hand-computed times, waits, hazards, and what an engineer tries."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from runtime.timing import (
 from tests.runtime.timing.programs import launch_of, matmul
 
 COSTS = load_costs()
+NETLISTS = Path(__file__).parents[2] / "netlists"
 BF16 = DataFormat.BF16
 
 READ_ONE = """
@@ -131,6 +133,20 @@ def test_multicast_beats_reading_the_same_tiles_by_all():
     shared = time_launch(matmul(16, 16, 16, multicast=True, **shape))
     assert shared.dram_read_bytes == alone.dram_read_bytes / 8
     assert shared.cycles < 0.6 * alone.cycles
+
+
+def test_a_master_that_reads_ahead_hides_its_reads():
+    text = (NETLISTS / "read_ahead.mlir").read_text()
+    text = text[text.index("program @") : text.index("  run @")]
+    text = text.replace("axis k 7", "axis k 96")
+    plain = text.replace("%a ahead k", "%a").replace("_barrier of %a", "_barrier")
+    shapes = [(96, 3072), (3072, 160), (96, 160)]
+    tensors = [Tensor(BF16, shape) for shape in shapes]
+    in_turn, ahead = (
+        kernel(time_launch(launch_of(each, tensors)), "riscv1", Core(0, 1))
+        for each in (plain, text)
+    )
+    assert ahead.waiting["read barrier"] < 0.5 * in_turn.waiting["read barrier"]
 
 
 def test_receivers_wait_for_their_master():
