@@ -44,7 +44,7 @@ from passes.constants import (
     recipe_of,
 )
 from passes.rewriting import note_of
-from passes.schedule import Schedule
+from passes.schedule import streamed_weights
 from passes.structure_key import structure_key
 
 DRAM_ALIGNMENT = 32
@@ -130,7 +130,7 @@ class _Placement:
 
     @classmethod
     def of(cls, program: ProgramOp) -> _Placement:
-        streamed = Schedule(program).streamed
+        streamed = streamed_weights(program)
         tables = {
             op.weight
             for op in program.body.block.walk()

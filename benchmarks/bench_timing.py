@@ -21,7 +21,8 @@ from forge.silicon.outcome import Bench
 from forge.silicon.report import choose_families, run_families
 from runtime.costs import load_costs
 from runtime.timing import tables as t
-from runtime.timing.workload import ThreadBuilder, WorkloadBuilder, run_workload
+from runtime.timing.thread_builder import ThreadBuilder
+from runtime.timing.workload import WorkloadBuilder, run_workload
 
 CHIP = load_chip("n150")
 COSTS = load_costs()

@@ -7,8 +7,8 @@ derived is a fact shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -128,7 +128,7 @@ class Axis:
     block: int
     dealt: bool = False
 
-    @property
+    @cached_property
     def part(self) -> int:
         """What the first core gets: a run of whole units, or all its dealt blocks."""
         if self.dealt:
@@ -136,7 +136,7 @@ class Axis:
         units = -(-self.extent // self.unit)
         return min(-(-units // self.cores) * self.unit, self.extent)
 
-    @property
+    @cached_property
     def share(self) -> int:
         """Tiles that come to the busiest core, whether in one run or dealt in turn."""
         if not self.dealt:
@@ -213,7 +213,7 @@ def _read_axis(op: AxisOp) -> Axis:
     )
     block = min(number(op.block, axis.part), axis.part)
     dealt = op.dealt is not None
-    return Axis(**{**axis.__dict__, "block": block, "dealt": dealt})
+    return replace(axis, block=block, dealt=dealt)
 
 
 @dataclass(frozen=True)
@@ -388,6 +388,7 @@ class ProgramFacts:
             for o in block.ops
             if isinstance(o, ScalarsOp)
         }
+        self._ranges: dict[Core, dict[str, Range]] = {}
         self._check_axes()
         buffers = [o for o in block.ops if isinstance(o, CircularBufferOp)]
         self.circular_buffers = {
@@ -551,12 +552,14 @@ class ProgramFacts:
         position += (index - found.index_at(position)) * found.stride
         return self.order.core(found.over, position, core)
 
-    def ranges_on(self, core: Core) -> dict[str, Range]:
+    def ranges_on(self, core: Core) -> Mapping[str, Range]:
         """The parts of all axes on a core."""
-        return {
-            a.name: a.range_at(self.order.position(a.over, core))
-            for a in self.axes.values()
-        }
+        if core not in self._ranges:
+            self._ranges[core] = {
+                a.name: a.range_at(self.order.position(a.over, core))
+                for a in self.axes.values()
+            }
+        return self._ranges[core]
 
     def rectangle(self, multicast: Multicast, env: Environment) -> tuple[Core, Core]:
         """Corners (inclusive) of the cores that a master's multicast reaches."""

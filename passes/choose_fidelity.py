@@ -14,7 +14,7 @@ from xdsl.passes import ModulePass
 
 from dialects.grid import ProgramOp
 from dialects.syntax import WordAttr
-from passes.schedule import Schedule
+from passes.schedule import streamed_weights
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,5 @@ class ChooseFidelityPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for program in op.walk():
-            if isinstance(program, ProgramOp) and Schedule(program).streamed:
+            if isinstance(program, ProgramOp) and streamed_weights(program):
                 program.properties["fidelity"] = WordAttr(self.weights)

@@ -26,7 +26,7 @@ from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
 from passes.contraction_loops import as_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
-from passes.grid_prices import GridPrices
+from passes.grid_prices import Axes, GridPrices
 from passes.grid_search import WORTH, GridSearch, cycles_of
 from passes.l1_budget import operand_formats, usable_bytes
 from passes.rewriting import describe_source
@@ -121,7 +121,13 @@ class Form:
 
     def __init__(self, prices: GridPrices, *, name: str = "stages"):
         self.prices = prices
-        self.least_bytes, self.bounds = _bounds(prices, form=name)
+        limit = usable_bytes(prices.chip)
+        grids = list(GridCandidates(prices.program, prices.chip, prices.schedule))
+        sizes = [prices.l1_bytes(axes) for axes in grids]
+        self.least_bytes = min(sizes, default=sys.maxsize)
+        fitting = [a for a, size in zip(grids, sizes, strict=True) if size <= limit]
+        self.num_fitting = len(fitting)
+        self.bounds = _bounds(prices, fitting, form=name)
 
     def ranked(self, limit: float) -> list[Candidate]:
         """Candidates up to a price, crowded banks counted.
@@ -152,7 +158,7 @@ def _as(form: str, program: ProgramOp) -> ProgramOp:
 
 def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
     """Choose for one program. `CapacityError` where nothing fits."""
-    fitting = sum(len(form.bounds) for form in forms)
+    fitting = sum(form.num_fitting for form in forms)
     if not fitting:
         raise _too_large(forms[0].prices, min(form.least_bytes for form in forms))
     least = min(form.bounds[0].price.total for form in forms if form.bounds)
@@ -190,17 +196,19 @@ def _total(candidate: Candidate) -> float:
     return candidate.price.total
 
 
-def _bounds(prices: GridPrices, *, form: str) -> tuple[int, list[Candidate]]:
-    """The least L1 that a candidate takes, and those that fit, cheapest first."""
-    found: list[Candidate] = []
-    limit, least = usable_bytes(prices.chip), sys.maxsize
-    for axes in GridCandidates(prices.program, prices.chip, prices.schedule):
-        used = prices.l1_bytes(axes)
-        least = min(least, used)
-        if used <= limit:
-            price = prices.price(axes, crowded=False)
-            found.append(Candidate(axes, price, form=form))
-    return least, sorted(found, key=_total)
+def _bounds(prices: GridPrices, grids: Sequence[Axes], *, form: str) -> list[Candidate]:
+    """Candidates for these grids, cheapest first; those far above it are left out."""
+    floors = [prices.floor(axes) for axes in grids]
+    found: list[tuple[int, Candidate]] = []
+    least = inf
+    for number in sorted(range(len(grids)), key=floors.__getitem__):
+        if floors[number] > WORTH * least:
+            break
+        price = prices.price(grids[number], crowded=False)
+        least = min(least, price.total)
+        found.append((number, Candidate(grids[number], price, form=form)))
+    found.sort(key=itemgetter(0))  # of equal prices the first grid counts
+    return sorted((candidate for _, candidate in found), key=_total)
 
 
 def _too_large(prices: GridPrices, least: int) -> CapacityError:

@@ -221,6 +221,15 @@ class GridPrices:
             ahead,
         )
 
+    def floor(self, axes: Axes) -> float:
+        """What no price is below: what a core computes, writes or reads alone."""
+        stages = range(len(self.schedule.stages))
+        compute = sum(self._stage_price(i, axes) for i in stages)
+        streamed = (o for o in self.schedule.operands if not o.resident)
+        num_bytes = sum(self._share_bytes(operand, axes) for operand in streamed)
+        reading = num_bytes / _CORE_BYTES_PER_CYCLE
+        return _LAUNCH + max(compute, reading, self._write_price(axes))
+
     @cached_property
     def roof(self) -> float:
         """Cycles that no grid goes below: the weights out of all DRAM channels."""
@@ -262,16 +271,22 @@ class GridPrices:
         ]
         return max(counts, default=1)
 
-    def _load(
-        self, operand: Operand, axes: Axes, *, crowded: bool, depth: int | None
-    ) -> _Load:
-        """What it takes to load all of an operand into a buffer of `depth` blocks."""
+    def _share_bytes(self, operand: Operand, axes: Axes) -> int:
+        return self.tile_bytes[operand.value] * self._share_tiles(operand, axes)
+
+    def _share_tiles(self, operand: Operand, axes: Axes) -> int:
+        """Tiles of an operand that a core gets, as often as it does."""
         again = 1
         if operand.loop is not None:
             around = [a for a in self.schedule.outer if a not in operand.axes]
             again = prod(ceil(axes[a].share / axes[a].block) for a in around)
-        tiles = again * prod(axes[a].share for a in operand.axes)
-        size = self.tile_bytes[operand.value] * tiles
+        return again * prod(axes[a].share for a in operand.axes)
+
+    def _load(
+        self, operand: Operand, axes: Axes, *, crowded: bool, depth: int | None
+    ) -> _Load:
+        """What it takes to load all of an operand into a buffer of `depth` blocks."""
+        tiles, size = self._share_tiles(operand, axes), self._share_bytes(operand, axes)
         cores = _num_cores(axes)
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER

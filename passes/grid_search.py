@@ -34,8 +34,8 @@ fastest may be behind a rival of another form: prices of one kind compare well."
 _KINDS, _BLOCKS, _SPREADS = 3, 2, 2
 """Kinds that are timed; near the fastest, other blocks and other numbers of cores."""
 
-_ROUNDS = 2
-"""How often the fastest so far gets neighbours."""
+_ROUNDS, _GAIN = 2, 0.98
+"""How often the fastest so far gets neighbours; again only if one took less by this."""
 
 Spread: TypeAlias = tuple[tuple[str, str | None, int, int], ...]
 
@@ -72,8 +72,11 @@ class GridSearch:
     def timed(self, rival: float = inf) -> list[Candidate]:
         """The candidates that were timed, the fastest sound one first.
 
-        Where the first of them take far longer than a `rival`, there are no more.
+        Where the first of them take far longer than a `rival`, there are no more; none
+        at all where that is as fast as DRAM.
         """
+        if rival <= _NEAR_ROOF * self.prices.roof:
+            return []
         try:
             self._time(_firsts(self.ranked, kind_of, _KINDS))
             for _ in range(_ROUNDS):
@@ -81,7 +84,7 @@ class GridSearch:
                 if cycles_of(before) > _NEAR * rival:
                     break
                 self._time(self._near(before))
-                if self._sorted()[0] is before:
+                if cycles_of(self._sorted()[0]) > _GAIN * cycles_of(before):
                     break
             return self._soundest()
         finally:
@@ -123,14 +126,13 @@ class GridSearch:
         self._place(*self._given)
         self._place(candidate.attribute, self.prices.uses(candidate.axes))
         if self.prices.multicast:
-            self._place(
-                candidate.attribute,
-                multicast_uses(
-                    self.program,
-                    self.prices.chip.grid.x,
-                    read_ahead=self.prices.read_ahead,
-                ),
+            uses = multicast_uses(
+                self.program,
+                self.prices.chip.grid.x,
+                schedule=self.prices.schedule,
+                read_ahead=self.prices.read_ahead,
             )
+            self._place(candidate.attribute, uses)
 
     def _place(self, axes: AxisListAttr, uses: UsesAttr) -> None:
         self.program.properties["axes"] = axes

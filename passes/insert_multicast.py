@@ -42,13 +42,16 @@ class InsertMulticastPass(ModulePass):
                 key = structure_key(program)
                 if key not in known:
                     known[key] = multicast_uses(
-                        program, columns, read_ahead=self.read_ahead
+                        program,
+                        columns,
+                        schedule=Schedule(program),
+                        read_ahead=self.read_ahead,
                     )
                 program.properties["uses"] = known[key]
 
 
 def multicast_uses(
-    program: ProgramOp, columns: int, *, read_ahead: bool = True
+    program: ProgramOp, columns: int, *, schedule: Schedule, read_ahead: bool = True
 ) -> UsesAttr:
     """The uses of a program's operands, with the line that each is sent along.
 
@@ -56,7 +59,6 @@ def multicast_uses(
     next block while they send one, where its buffer has room for that.
     """
     axes = program.axes.by_name()
-    schedule = Schedule(program)
     uses = []
     operands = {operand.value: operand for operand in schedule.operands}
     for use, argument in zip(program.uses.data, program.body.block.args, strict=True):

@@ -15,6 +15,9 @@ from dialects.errors import ForgeError
 from passes import PASSES
 from passes.context import CompileContext
 from passes.coverage import unsupported_in
+from passes.form_programs import ALONE
+from passes.repeated_layers import ShortCopy
+from passes.split_heads import BY_HEADS
 from passes.switches import controls_of, require_switches
 from passes.ttir_pipeline import TTIR_PIPELINE
 from passes.weigh_fusions import weigh_fusions, weigh_heads
@@ -42,8 +45,11 @@ PIPELINE: tuple[str, ...] = (
     "align-grids",
 )
 
-_WEIGHED = {"split-heads": weigh_heads, "form-programs": weigh_fusions}
-"""What finds out before a pass whether its fusions pay."""
+_WEIGHED = {
+    "split-heads": (weigh_heads, BY_HEADS),
+    "form-programs": (weigh_fusions, ALONE),
+}
+"""What finds out before a pass whether its fusions pay, and how it marks them."""
 
 Observer = Callable[[int, str, ModuleOp], None]
 
@@ -77,7 +83,7 @@ def run_pipeline(
     for number, step in enumerate(passes):
         try:
             if step.name in _WEIGHED:
-                _weigh(ctx, module, passes[number:])
+                _weigh(ctx, module, passes[number:], weights_format)
             step.apply(ctx, module)
         except PassFailedException as error:
             raise ForgeError(f"{step.name}: {error}") from None
@@ -86,12 +92,16 @@ def run_pipeline(
     require_valid(module)
 
 
-def _weigh(ctx: Context, module: ModuleOp, steps: Sequence[ModulePass]) -> None:
+def _weigh(
+    ctx: Context, module: ModuleOp, steps: Sequence[ModulePass], weights_format: str
+) -> None:
     """Find out which fusions pay, where the context can time programs."""
     if isinstance(ctx, CompileContext) and ctx.timer is not None:
         names = [step.name for step in steps]
-        weigh = _WEIGHED[steps[0].name]
-        weigh(ctx, module, steps[: names.index("choose-grid") + 1])
+        weigh, mark = _WEIGHED[steps[0].name]
+        few = ShortCopy(module, weights_format)
+        weigh(ctx, few.module, steps[: names.index("choose-grid") + 1])
+        few.hand_back(mark)
 
 
 def require_valid(module: ModuleOp) -> None:

@@ -145,7 +145,7 @@ class Schedule:
         last = block.last_op
         assert isinstance(last, YieldOp)
         self.outputs = tuple(last.operands)
-        self._weights = [self._streamed_by(stage) for stage in self.stages]
+        self._weights = [_streamed_by(program, stage) for stage in self.stages]
         self.streamed = frozenset(chain.from_iterable(self._weights))
         """Operands that contractions stream as their right sides."""
         self.outer = self._outer_axes()
@@ -318,20 +318,6 @@ class Schedule:
             leading.append(row)
         return tuple(leading)
 
-    def _streamed_by(self, stage: StageOp) -> list[SSAValue]:
-        return [
-            op.b
-            for op in stage.body.block.ops
-            if isinstance(op, ttir.MatmulOp) and self._is_weight(op.b)
-        ]
-
-    def _is_weight(self, value: SSAValue) -> bool:
-        return (
-            isinstance(value, BlockArgument)
-            and value.owner is self.program.body.block
-            and is_constant(self.program.inputs[value.index])
-        )
-
     @cached_property
     def lent_outputs(self) -> frozenset[SSAValue]:
         """Results that are left in the core's own shard."""
@@ -369,7 +355,7 @@ class Schedule:
             return False  # it is there before the heads, beside the first weights
         for op in stage.body.block.ops:
             if isinstance(op, ttir.MatmulOp) and argument in (op.a, op.b):
-                return argument is op.b and self._is_weight(argument)
+                return argument is op.b and _is_weight(self.program, argument)
             if isinstance(op, ttir.ReductionOp) and argument in _reduced(op):
                 return False
         own = [a for a in self.axes.real(_result(stage)) if a not in self.outer]
@@ -500,6 +486,28 @@ class Schedule:
         if axis.name in self.outer:
             return 1
         return axis.block if axis.name in self.stepped else axis.part
+
+
+def streamed_weights(program: ProgramOp) -> frozenset[SSAValue]:
+    """Operands that contractions stream as their right sides."""
+    stages = [op for op in program.body.block.walk() if isinstance(op, StageOp)]
+    return frozenset(chain.from_iterable(_streamed_by(program, s) for s in stages))
+
+
+def _streamed_by(program: ProgramOp, stage: StageOp) -> list[SSAValue]:
+    return [
+        op.b
+        for op in stage.body.block.ops
+        if isinstance(op, ttir.MatmulOp) and _is_weight(program, op.b)
+    ]
+
+
+def _is_weight(program: ProgramOp, value: SSAValue) -> bool:
+    return (
+        isinstance(value, BlockArgument)
+        and value.owner is program.body.block
+        and is_constant(program.inputs[value.index])
+    )
 
 
 def _reads(stage: StageOp, value: SSAValue) -> bool:

@@ -20,7 +20,7 @@ from dialects.expr import Name
 from dialects.formats import TILE_EDGE
 from dialects.grid import ProgramOp, UsesAttr
 from dialects.ttir.base import shape_of
-from passes.schedule import Schedule
+from passes.schedule import streamed_weights
 
 MOST_IMBALANCE = 1.4
 """Columns in the fullest bank over the mean up to which sharding pays: 266 B/cycle of
@@ -43,7 +43,7 @@ class ShardWeightsPass(ModulePass):
 
 
 def _mark(program: ProgramOp, banks: int) -> None:
-    streamed = Schedule(program).streamed
+    streamed = streamed_weights(program)
     uses = [
         replace(
             use,

@@ -8,7 +8,7 @@ instructions. An axis `k` stands in the environment as its current `Range`; `k`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -21,9 +21,9 @@ from dialects.expr import Const, Environment, Expr, Value, substitute
 from dialects.netlist_text import line_of
 from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Tensor
 from dialects.syntax import LocalAttr
-from dialects.tensix import ForOp, IfOp, KernelOp
+from dialects.tensix import ForOp, IfOp
 from runtime import instructions as ins
-from runtime.expand_shared import core_key
+from runtime.expand_moves import SharedKernel
 from runtime.launch import CircularBufferFacts, KernelStream, Launch
 from runtime.tile_maps import TileMap
 
@@ -49,6 +49,10 @@ class Walk:
     group of its reads."""
     awaited: dict[str, int] = field(default_factory=dict)
     """The group of reads of the current block of each."""
+
+    def again(self, noc: int) -> Walk:
+        """A walk from the same place, as if nothing had been done."""
+        return Walk(self.core, dict(self.env), dict(self.ranges), noc)
 
     def enter(self, axis: str, current: Range) -> None:
         """Make a range the current one of its axis."""
@@ -98,18 +102,11 @@ class Expander:
 
     def launch(self, cores: Sequence[Core]) -> Launch:
         """Expand all kernels on some of the active cores."""
-        kernels = [
-            (op, self._block(op.body.block), core_key(self.facts, op, self.scalars))
-            for op in self.facts.kernels
-        ]
-        known: dict[tuple[int, Hashable], KernelStream] = {}
+        kernels = [SharedKernel(self, op) for op in self.facts.kernels]
         streams: dict[Core, tuple[KernelStream, ...]] = {}
         for core in cores:
-            keys = [(i, key_of(core)) for i, (_, _, key_of) in enumerate(kernels)]
-            for key, (op, step, _) in zip(keys, kernels, strict=True):
-                if key not in known:
-                    known[key] = self._walk_kernel(op, step, core)
-            streams[core] = tuple(known[key] for key in keys)
+            begin = self._begin(core)
+            streams[core] = tuple(kernel.on(begin) for kernel in kernels)
         return Launch(
             self.facts,
             self.tensors,
@@ -120,6 +117,14 @@ class Expander:
             self.sites,
             self.scalars,
         )
+
+    def _begin(self, core: Core) -> Walk:
+        """A walk on a core that has not begun."""
+        env = {**self.scalars, **self.facts.index_on(core), "x": core.x, "y": core.y}
+        walk = Walk(core, env, {}, 0)
+        for axis, current in self.facts.ranges_on(core).items():
+            walk.enter(axis, current)
+        return walk
 
     def _buffer_facts(self, buffer: CircularBuffer) -> CircularBufferFacts:
         data_format = self.facts.format_of(buffer, self.by_parameter)
@@ -136,18 +141,10 @@ class Expander:
             ),
         )
 
-    def _walk_kernel(self, op: KernelOp, steps: Step, core: Core) -> KernelStream:
-        noc = None if op.noc is None else op.noc.value
-        env = {**self.scalars, **self.facts.index_on(core), "x": core.x, "y": core.y}
-        walk = Walk(core, env, {}, noc or 0)
-        for axis, current in self.facts.ranges_on(core).items():
-            walk.enter(axis, current)
-        steps(walk)
-        return KernelStream(op.sym_name.data, op.processor.data, noc, walk.out)
-
     # -- control flow ----------------------------------------------------------
 
-    def _block(self, block: Block) -> Step:
+    def block(self, block: Block) -> Step:
+        """The step of all operations of a block, one after the other."""
         ops = list(block.ops)
         steps = [self._build(op) for op in ops]
 
@@ -187,7 +184,7 @@ class Expander:
         axis = self._axis(op.axis.data)
         by = self.facts.axes[axis].block if op.by is None else op.by.value
         limit = None if op.to is None else op.to.data
-        body = self._block(op.body.block)
+        body = self.block(op.body.block)
 
         def run(walk: Walk) -> None:
             outer = walk.ranges[axis]
@@ -205,7 +202,7 @@ class Expander:
 
     def _if(self, op: IfOp, site: int) -> Step:
         condition = op.condition.data
-        body = self._block(op.then.block)
+        body = self.block(op.then.block)
 
         def run(walk: Walk) -> None:
             if condition.evaluate(walk.env):
@@ -362,10 +359,7 @@ class Expander:
         """As `tiles`; they must lie in the shard of the core that walks."""
         tiles = self.tiles(walk, buffer)
         assert buffer.operand is not None
-        tensor = self.by_parameter[buffer.operand]
-        grid = self.facts.chip.grid
-        own = walk.core.y * grid.x + walk.core.x
-        if tensor.shards is None or (tensor.shard_owners(tiles, grid) != own).any():
+        if not self.owns(walk, self.by_parameter[buffer.operand], tiles):
             raise NetlistError(
                 f"core {walk.core} uses tiles of %{buffer.operand} in place, but they "
                 "lie elsewhere",
@@ -373,6 +367,14 @@ class Expander:
                 advice="cut the buffer into `shards` as the axes are spread over cores",
             )
         return tiles
+
+    def owns(self, walk: Walk, tensor: Tensor, tiles: np.ndarray) -> bool:
+        """Whether tiles lie in the shard of the core that walks."""
+        grid = self.facts.chip.grid
+        own = walk.core.y * grid.x + walk.core.x
+        if tensor.shards is None:
+            return False
+        return bool((tensor.shard_owners(tiles, grid) == own).all())
 
     def rectangle(
         self, walk: Walk, start: Core, end: Core, *, loopback: bool = False

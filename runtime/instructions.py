@@ -395,3 +395,10 @@ class PackTiles(Instruction):
     slots: Slots
     relu: bool
     l1_accumulate: bool
+
+
+MOVING_TILES = (Read, Write, WriteRows, LendTiles, KeepTiles)
+"""Instructions that name tiles of an operand."""
+
+CASTS = (MulticastWrite, SemaphoreMulticast)
+"""Instructions that go to all cores of a rectangle."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeAlias
 
 from xdsl.ir import Operation
 
@@ -10,7 +13,9 @@ from dialects.chip import Core
 from dialects.expr import Environment
 from dialects.formats import DataFormat
 from dialects.program import ProgramFacts, Tensor
-from runtime.instructions import Instruction
+from runtime import instructions as ins
+
+Corners: TypeAlias = tuple[Core, Core]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +34,56 @@ class CircularBufferFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """What the instructions of a site do elsewhere than in the stream they come from.
+
+    `tiles` are added to their tile numbers, `across` and `down` to the cores that they
+    name; `receivers` are those of each multicast, by the moved corners.
+    """
+
+    tiles: int = 0
+    across: int = 0
+    down: int = 0
+    receivers: Mapping[Corners, tuple[Core, ...]] = field(default_factory=dict)
+
+    def core(self, core: Core) -> Core:
+        """A core that the stream names, moved."""
+        return Core(core.x + self.across, core.y + self.down)
+
+    def of(self, instruction: ins.Instruction) -> ins.Instruction:
+        """The instruction, moved."""
+        if isinstance(instruction, ins.MOVING_TILES):
+            return replace(instruction, tiles=instruction.tiles + self.tiles)
+        if isinstance(instruction, ins.SemaphoreInc):
+            return replace(instruction, target=self.core(instruction.target))
+        if isinstance(instruction, ins.CASTS):
+            start, end = self.core(instruction.start), self.core(instruction.end)
+            found = self.receivers[start, end]
+            return replace(instruction, start=start, end=end, receivers=found)
+        return instruction
+
+
+@dataclass(frozen=True)
 class KernelStream:
-    """A kernel of one core: its processor (`riscv0`, `riscv1`, `trisc`) and stream."""
+    """A kernel of one core: its processor (`riscv0`, `riscv1`, `trisc`) and stream.
+
+    Cores that do the same elsewhere have one list of `shared` instructions, which are
+    those of the first of them; `moves` says by site how another's differ.
+    """
 
     name: str
     processor: str
     noc: int | None
-    instructions: list[Instruction]
+    shared: list[ins.Instruction]
+    moves: Mapping[int, Move] = field(default_factory=dict)
+
+    @cached_property
+    def instructions(self) -> list[ins.Instruction]:
+        """The instructions of this core."""
+        if not self.moves:
+            return self.shared
+        moves = self.moves
+        return [moves[i.site].of(i) if i.site in moves else i for i in self.shared]
 
 
 @dataclass(frozen=True, slots=True)

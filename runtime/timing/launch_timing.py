@@ -59,15 +59,17 @@ def time_launch(
 
 
 def estimate_cycles(
-    launch: Launch, costs: CostTable | None = None, *, transfers: int
+    launch: Launch, costs: CostTable | None = None, *, transfers: int, whole: int = 0
 ) -> float:
     """Cycles of a launch, for comparing many: a long one is run in part only.
 
-    Of a launch with more `transfers` only so many are run; the rest is taken to go on
-    at the pace of the later half of them. Raises as `time_launch`.
+    Of a launch with more `transfers` only so many are run, unless the `whole` of it is
+    no more than that; the rest is taken to go on at the pace of the later half of them.
+    Raises as `time_launch`.
     """
     translation = Translation(launch, costs or load_costs())
-    cycles, state = sample_workload(translation.builder, transfers=transfers)
+    builder = translation.builder
+    cycles, state = sample_workload(builder, transfers=transfers, whole=whole)
     if state.counters[t.LIVE] and state.counters[t.FINISHED] < transfers:
         raise _stall(translation, state)
     return cycles

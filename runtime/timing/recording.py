@@ -48,7 +48,7 @@ def record(
 ) -> Recording:
     """The recording of a launch that has run."""
     threads = translation.builder.threads
-    lengths = [len(thread.sites) + 1 for thread in threads]
+    lengths = [len(thread.rows().sites) + 1 for thread in threads]
     first = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     end = state.cycles[:, t.O_END].copy()
     end[first[1:] - 1] = state.waits[:, t.C_END]
@@ -109,7 +109,7 @@ def _labels(translation: Translation) -> tuple[np.ndarray, tuple[str, ...]]:
         numbers.setdefault(_label(op), len(numbers)) for op in translation.launch.sites
     ]
     of_site = np.array([*by_site, 0], np.int64)
-    sites = [[*thread.sites, -1] for thread in translation.builder.threads]
+    sites = [[*thread.rows().sites, -1] for thread in translation.builder.threads]
     return of_site[np.concatenate(sites)], tuple(numbers)
 
 

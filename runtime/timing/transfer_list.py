@@ -16,7 +16,8 @@ from dialects.chip import Chip, NocPoint, load_chip
 from dialects.errors import ForgeError
 from runtime.costs import CostTable, load_costs
 from runtime.timing import tables as t
-from runtime.timing.workload import ThreadBuilder, WorkloadBuilder, run_workload
+from runtime.timing.thread_builder import ThreadBuilder
+from runtime.timing.workload import WorkloadBuilder, run_workload
 
 KINDS = (
     "read",

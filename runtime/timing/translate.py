@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +17,9 @@ from runtime.costs import CostTable
 from runtime.launch import KernelStream, Launch
 from runtime.timing import tables as t
 from runtime.timing.compute import ComputeCosts, SourceWork
-from runtime.timing.workload import ThreadBuilder, WorkloadBuilder
+from runtime.timing.patterns import Pattern
+from runtime.timing.thread_builder import ThreadBuilder
+from runtime.timing.workload import WorkloadBuilder
 
 COMPUTE_THREADS = ("unpack", "math", "pack")
 _SHARD_ISSUE = {"read": "read", "written": "write"}
@@ -63,89 +64,84 @@ class Translation:
             isinstance(i, ins.Read | ins.ReadRows | ins.MulticastWrite)
             for streams in launch.streams.values()
             for stream in streams
-            for i in stream.instructions
+            for i in stream.shared
         )
         self.compute = ComputeCosts(
             costs, launch.circular_buffers, phases, busy_l1=busy
         )
         self.computes = any(
-            stream.processor == "trisc" and bool(stream.instructions)
+            stream.processor == "trisc" and bool(stream.shared)
             for streams in launch.streams.values()
             for stream in streams
         )
-        self._owners = np.array(self.builder.geometry.worker_nodes, np.int64)
-        self._compute_streams: dict[int, tuple[list[ThreadBuilder], ThreadLabel]] = {}
-        for core, streams in launch.streams.items():
+        for group in self._groups().values():
+            self._add_group(group)
+
+    def _groups(self) -> dict[int, list[_Member]]:
+        """Threads and labels of all streams, those with one stream together."""
+        groups: dict[int, list[_Member]] = {}
+        for core, streams in self.launch.streams.items():
             for stream in streams:
-                self._add_stream(core, stream)
+                start = getattr(self.costs, f"{stream.processor}_start_cycles")
+                names = [stream.processor]
+                if stream.processor == "trisc":
+                    names = [f"trisc.{name}" for name in COMPUTE_THREADS]
+                threads = [self.builder.thread(core, start) for _ in names]
+                labels = [ThreadLabel(core, stream.name, name) for name in names]
+                self.labels += labels
+                group = groups.setdefault(id(stream.shared), [])
+                group.append(_Member(stream, threads, labels[-2:][0]))
+        return groups
 
-    def _add_stream(self, core: Core, stream: KernelStream) -> None:
-        start = getattr(self.costs, f"{stream.processor}_start_cycles")
-        if stream.processor == "trisc":
-            names = [f"trisc.{name}" for name in COMPUTE_THREADS]
-        else:
-            names = [stream.processor]
-        threads = [self.builder.thread(core, start) for _ in names]
-        labels = [ThreadLabel(core, stream.name, name) for name in names]
-        self.labels += labels
-        if len(threads) > 1 and self._take_over(stream, threads, labels):
-            return
-        writer = _Writer(self, threads, labels[-2 if len(labels) > 1 else 0])
-        for instruction in stream.instructions:
-            for thread in threads:
-                thread.site = instruction.site
+    def _add_group(self, group: list[_Member]) -> None:
+        """Translate a stream once, and place it for all that have it."""
+        first = group[0]
+        patterns = [Pattern(self.builder, t.core, t.start) for t in first.threads]
+        writer = _Writer(self, patterns, first.label)
+        for instruction in first.stream.shared:
+            for pattern in patterns:
+                pattern.site = instruction.site
             _TRANSLATORS[type(instruction)](writer, instruction)
+        for number, pattern in enumerate(patterns):
+            pattern.place([(m.threads[number], m.stream.moves) for m in group])
+        for member in group:
+            member.label.fpu_cycles = first.label.fpu_cycles
+        self.noc_bytes += writer.noc_bytes * len(group)
+        for direction, num_bytes in writer.dram_bytes.items():
+            self.dram_bytes[direction] += num_bytes * len(group)
 
-    def _take_over(
-        self,
-        stream: KernelStream,
-        threads: list[ThreadBuilder],
-        labels: list[ThreadLabel],
-    ) -> bool:
-        """Whether another core executes this very stream: then its threads serve."""
-        key = id(stream.instructions)
-        if key not in self._compute_streams:
-            self._compute_streams[key] = (threads, labels[-2])
-            return False
-        others, label = self._compute_streams[key]
-        for thread, other in zip(threads, others, strict=True):
-            thread.same_as(other)
-        labels[-2].fpu_cycles = label.fpu_cycles
-        return True
 
-    def places(self, tensor: Tensor, pages: np.ndarray) -> np.ndarray:
-        """Where pages of a tensor lie."""
-        chip = self.launch.facts.chip
-        numbers = pages
-        if tensor.shards is not None:
-            numbers = tensor.shard_owners(pages, chip.grid)
-        if tensor.memory == "dram":
-            banks = (numbers + tensor.first_bank) % chip.num_dram_banks
-            return banks + self.builder.bank_place(0)
-        return self._owners[(numbers + tensor.first_bank) % len(self._owners)]
+class _Member(NamedTuple):
+    """A stream of a core, its threads, and the label of the one that computes."""
 
-    def count(self, tensor: Tensor, num_bytes: int, direction: str) -> None:
-        """Book the bytes of a transfer."""
-        self.noc_bytes += num_bytes
-        if tensor.memory == "dram":
-            self.dram_bytes[direction] += num_bytes
+    stream: KernelStream
+    threads: list[ThreadBuilder]
+    label: ThreadLabel
 
 
 class _Writer:
-    """Translates the instructions of one kernel; `threads` is one, or three."""
+    """Translates the instructions of one stream; `threads` is one, or three."""
 
     def __init__(
-        self, translation: Translation, threads: list[ThreadBuilder], label: ThreadLabel
+        self, translation: Translation, threads: list[Pattern], label: ThreadLabel
     ):
         self.translation = translation
         self.costs = translation.costs
         self.launch = translation.launch
         self.compute = translation.compute
         self.label = label
+        self.dram_bytes = {"read": 0, "written": 0}
+        self.noc_bytes = 0
         self.consumer = threads[0]
         self.producer = threads[-1]
         self.risc = threads[0]
         self.unpack, self.math, self.pack = (threads * 3)[:3]
+
+    def _count(self, tensor: Tensor, num_bytes: int, direction: str) -> None:
+        """Book the bytes of a transfer."""
+        self.noc_bytes += num_bytes
+        if tensor.memory == "dram":
+            self.dram_bytes[direction] += num_bytes
 
     # -- circular buffers --------------------------------------------------------
 
@@ -174,45 +170,22 @@ class _Writer:
     ) -> None:
         tensor = self.launch.tensors[op.parameter]
         size = tensor.data_format.tile_bytes
-        places = self.translation.places(tensor, op.tiles)
-        self.translation.count(tensor, size * len(places), direction)
+        self._count(tensor, size * len(op.tiles), direction)
         if tensor.shards is not None:
-            self._transfer_runs(op, code, direction, tensor, places)
-            return
-        further_rows = int((np.diff(op.tiles) != 1).sum())
-        issue += self.costs.block_row_issue_cycles * further_rows / len(places)
-        self.risc.transfer(
+            issue = getattr(self.costs, f"{_SHARD_ISSUE[direction]}_issue_cycles")
+        else:
+            further_rows = int((np.diff(op.tiles) != 1).sum())
+            issue += self.costs.block_row_issue_cycles * further_rows / len(op.tiles)
+        self.risc.transfer_pages(
             code,
-            places,
+            tensor,
+            op.tiles,
             num_bytes=size,
             noc=op.noc,
             issue_cycles=issue,
             flags=op.group if isinstance(op, ins.Read) else 0,
+            slots=op.slots,
         )
-
-    def _transfer_runs(
-        self,
-        op: ins.Read | ins.Write,
-        code: int,
-        direction: str,
-        tensor: Tensor,
-        places: np.ndarray,
-    ) -> None:
-        """Tiles that lie together in a shard and in the buffer are one transaction."""
-        issue = getattr(self.costs, f"{_SHARD_ISSUE[direction]}_issue_cycles")
-        row, column, inside = tensor.shard_of(op.tiles)
-        apart = (np.diff(inside) != 1) | (np.diff(op.slots) != 1)
-        apart |= (np.diff(row) != 0) | (np.diff(column) != 0)
-        firsts = np.concatenate([[0], np.flatnonzero(apart) + 1, [len(places)]])
-        for first, stop in itertools.pairwise(firsts.tolist()):
-            self.risc.transfer(
-                code,
-                places[first : first + 1],
-                num_bytes=(stop - first) * tensor.data_format.tile_bytes,
-                noc=op.noc,
-                issue_cycles=issue,
-                flags=op.group if isinstance(op, ins.Read) else 0,
-            )
 
     def write_rows(self, op: ins.WriteRows) -> None:
         """A face row is one piece; the tile below is in the next bank."""
@@ -220,11 +193,10 @@ class _Writer:
         below = int(op.target.evaluate(self.launch.scalars)) // TILE_EDGE
         tiles = np.repeat(op.tiles + below * tensor.tile_columns, FACES_ACROSS)
         size = FACE_EDGE * (tensor.data_format.element_bytes or 1)
-        places = self.translation.places(tensor, tiles)
-        self.translation.count(tensor, size * len(places), "written")
+        self._count(tensor, size * len(tiles), "written")
         issue = self.costs.paged_write_issue_cycles
-        self.risc.transfer(
-            t.WRITE, places, num_bytes=size, noc=op.noc, issue_cycles=issue
+        self.risc.transfer_pages(
+            t.WRITE, tensor, tiles, num_bytes=size, noc=op.noc, issue_cycles=issue
         )
 
     def read_scalars(self, op: ins.ReadScalars) -> None:
@@ -235,12 +207,12 @@ class _Writer:
             for thread in (self.unpack, self.math, self.pack):
                 thread.add(t.DELAY, cycles=delay)
             return
-        places = self.translation.places(tensor, np.zeros(1, np.int64))
+        first = np.zeros(1, np.int64)
         size = tensor.shape[-1] * (tensor.data_format.element_bytes or 4)
-        self.translation.count(tensor, size, "read")
+        self._count(tensor, size, "read")
         issue = self.costs.paged_read_issue_cycles
-        self.risc.transfer(
-            t.READ, places, num_bytes=size, noc=op.noc, issue_cycles=issue
+        self.risc.transfer_pages(
+            t.READ, tensor, first, num_bytes=size, noc=op.noc, issue_cycles=issue
         )
         self.risc.add(t.READ_BARRIER)
 
@@ -253,13 +225,9 @@ class _Writer:
         if op.index_cb is not None:
             rows = rows * _SPREAD >> 8
             issue += self.costs.l1_load_cycles
-        self.translation.count(tensor, size * len(rows), "read")
-        self.risc.transfer(
-            t.READ,
-            self.translation.places(tensor, rows),
-            num_bytes=size,
-            noc=op.noc,
-            issue_cycles=issue,
+        self._count(tensor, size * len(rows), "read")
+        self.risc.transfer_pages(
+            t.READ, tensor, rows, num_bytes=size, noc=op.noc, issue_cycles=issue
         )
 
     def read_barrier(self, op: ins.ReadBarrier) -> None:
@@ -287,7 +255,7 @@ class _Writer:
     def multicast(self, op: ins.MulticastWrite) -> None:
         size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
         if op.receivers:
-            self.translation.noc_bytes += size
+            self.noc_bytes += size
             self.risc.multicast(
                 op.receivers,
                 num_bytes=size,
@@ -295,12 +263,13 @@ class _Writer:
                 linked=op.linked,
                 busy=self.translation.computes,
             )
+            self.risc.note_cast(op)
 
     def core_write(self, op: ins.CoreWrite) -> None:
         size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
         builder = self.translation.builder
         place = builder.core_place(op.target)
-        self.translation.noc_bytes += size
+        self.noc_bytes += size
         issue = self.costs.write_issue_cycles
         self.risc.transfer(
             t.WRITE,
@@ -323,10 +292,12 @@ class _Writer:
         target = self.translation.builder.core_number[op.target]
         cost = self.costs.atomic_issue_cycles
         self.risc.add(t.SEM_INC, op.semaphore, op.value, target, op.noc, cycles=cost)
+        self.risc.note_signal(op)
 
     def semaphore_multicast(self, op: ins.SemaphoreMulticast) -> None:
         if op.receivers:
             self.risc.multicast_semaphore(op.receivers, op.semaphore, op.value, op.noc)
+            self.risc.note_cast(op)
 
     # -- compute ---------------------------------------------------------------------
 

@@ -3,106 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from dialects.chip import Chip, Core, NocPoint
+from dialects.program import Tensor
 from runtime.costs import CostTable
 from runtime.timing import tables as t
 from runtime.timing.geometry import Geometry, geometry_of
 from runtime.timing.loop import run_events
+from runtime.timing.thread_builder import Rows, ThreadBuilder
 
-DONE_BY_END = t.COUNTED
-"""Flag of a multicast whose acknowledgements a write barrier waits for."""
+_END = Rows(np.array([[t.END, 0, 0, 0, 0, 0]]), np.zeros((1, 2)), np.array([-1]))
 
 Place = int
 """Where a transfer goes: a node, or `num_nodes + bank` for a DRAM bank."""
-
-
-@dataclass
-class ThreadBuilder:
-    """Collects the micro-operations of one thread, in program order."""
-
-    workload: WorkloadBuilder
-    core: int
-    start: float
-    operations: list[tuple[int, ...]] = field(default_factory=list)
-    cycles: list[tuple[float, float]] = field(default_factory=list)
-    sites: list[int] = field(default_factory=list)
-    site: int = -1
-
-    def add(self, *operation: int, cycles: float = 0.0, parts: float = 0.0) -> None:
-        """Append an operation: code and up to five arguments."""
-        self.operations.append(operation + (0,) * (6 - len(operation)))
-        self.cycles.append((cycles, parts))
-        self.sites.append(self.site)
-
-    def same_as(self, other: ThreadBuilder) -> None:
-        """Execute what another thread executes; nothing may be added any more."""
-        self.operations, self.cycles = other.operations, other.cycles
-        self.sites = other.sites
-
-    def transfer(
-        self,
-        code: int,
-        places: np.ndarray,
-        *,
-        num_bytes: int,
-        noc: int,
-        issue_cycles: float,
-        flags: int = 0,
-    ) -> None:
-        """Read from or write to each place, in packets of at most the largest size."""
-        costs, largest = self.workload.costs, self.workload.chip.max_packet_bytes
-        full, rest = divmod(num_bytes, largest)
-        for count, size in ((full, largest), (min(rest, 1), rest)):
-            if count:
-                chosen = np.repeat(places, count) if count > 1 else places
-                first = self.workload.add_places(chosen)
-                wire = size + int(costs.header_bytes)
-                self.add(
-                    code, first, len(chosen), wire, noc, flags, cycles=issue_cycles
-                )
-
-    def atomics(self, places: np.ndarray, noc: int) -> None:
-        """Change a word at each place: a flit there and one back."""
-        costs, first = self.workload.costs, self.workload.add_places(places)
-        flit, issue = int(costs.header_bytes), costs.atomic_issue_cycles
-        self.add(t.WRITE, first, len(places), flit, noc, cycles=issue)
-
-    def multicast(
-        self,
-        receivers: Sequence[Core] | Sequence[NocPoint],
-        *,
-        num_bytes: int,
-        noc: int,
-        linked: bool,
-        counted: bool = False,
-        busy: bool = False,
-    ) -> None:
-        """Multicast; `counted` ones are waited for by a write barrier.
-
-        `busy`: the receivers compute meanwhile, which slows the writes to their L1.
-        """
-        tree = self.workload.tree(noc, self.core, tuple(receivers))
-        flags = (t.LINKED if linked else 0) | (t.COUNTED if counted else 0)
-        flags |= t.BUSY if busy else 0
-        largest = self.workload.chip.max_packet_bytes
-        issue = self.workload.costs.multicast_issue_cycles
-        self.add(t.MULTICAST, tree, num_bytes, flags, largest, cycles=issue)
-
-    def multicast_semaphore(
-        self,
-        receivers: Sequence[Core] | Sequence[NocPoint],
-        semaphore: int,
-        value: int,
-        noc: int,
-    ) -> None:
-        """Write a semaphore of all receivers."""
-        tree = self.workload.tree(noc, self.core, tuple(receivers))
-        issue = self.workload.costs.multicast_issue_cycles
-        self.add(t.SEM_MULTICAST, tree, semaphore, value, 4, cycles=issue)
 
 
 class WorkloadBuilder:
@@ -152,6 +67,17 @@ class WorkloadBuilder:
     def core_place(self, core: Core) -> Place:
         """The place of a core's L1."""
         return self.geometry.worker_node(core)
+
+    def places(self, tensor: Tensor, pages: np.ndarray) -> np.ndarray:
+        """The places of pages of a tensor."""
+        numbers = pages
+        if tensor.shards is not None:
+            numbers = tensor.shard_owners(pages, self.chip.grid)
+        if tensor.memory == "dram":
+            banks = (numbers + tensor.first_bank) % self.chip.num_dram_banks
+            return banks + self.bank_place(0)
+        owners = np.array(self.geometry.worker_nodes, np.int64)
+        return owners[(numbers + tensor.first_bank) % len(owners)]
 
     def add_places(self, places: np.ndarray) -> int:
         """Append the targets of transfers; the index of the first."""
@@ -204,7 +130,7 @@ class WorkloadBuilder:
         sizes = t.Sizes(g.num_nodes, len(self.capacities), len(self.semaphores))
         places = np.concatenate(self._places)
         ops, cycles, starts = self._operations()
-        packets, flags = self._bounds(ops)
+        packets, flags = self._bounds(ops, starts)
         heap = packets + flags + len(self.threads) + 1
         flows, width = self._flow_bounds(packets)
         resources = self._resource_table()
@@ -249,30 +175,36 @@ class WorkloadBuilder:
         known: dict[int, int] = {}
         end = 0
         for thread in self.threads:
-            key = len(starts) if self.recorded else id(thread.operations)
+            rows = thread.rows()
+            key = len(starts) if self.recorded else id(rows)
             if key not in known:
                 known[key] = end
-                operations.append(_table([*thread.operations, (t.END, *[0] * 5)], 6))
-                cycles.append(np.array([*thread.cycles, (0.0, 0.0)]).reshape(-1, 2))
-                end += len(operations[-1])
+                operations += [rows.operations, _END.operations]
+                cycles += [rows.cycles, _END.cycles]
+                end += len(rows.operations) + 1
             starts.append(known[key])
         table = np.zeros((end, t.CYCLE_COLUMNS))
         table[:, :2] = np.concatenate(cycles)
         self.starts = starts
         return np.concatenate(operations), table, starts
 
-    def _bounds(self, ops: np.ndarray) -> tuple[int, int]:
+    def _bounds(self, ops: np.ndarray, starts: list[int]) -> tuple[int, int]:
         """How many packets and multicast flags can be under way at most."""
+        first, threads = np.unique(starts, return_counts=True)
+        times = np.repeat(threads, np.diff(np.append(first, len(ops))))
         code = ops[:, 0]
-        single = int(ops[np.isin(code, (t.READ, t.WRITE)), 2].sum())
-        single += int((code == t.SEM_INC).sum())
-        casts = ops[np.isin(code, (t.MULTICAST, t.SEM_MULTICAST))]
+        transfers = np.where(np.isin(code, (t.READ, t.WRITE)), ops[:, 2], 0)
+        single = int((times * (transfers + (code == t.SEM_INC))).sum())
+        sent = np.isin(code, (t.MULTICAST, t.SEM_MULTICAST))
+        casts, times = ops[sent], times[sent]
         sizes = np.where(casts[:, 0] == t.MULTICAST, casts[:, 2], 1)
         parts = -(-sizes // np.maximum(casts[:, 4], 1))
         roots = np.array([*self._trees.values(), len(self._tree_rows)])
         lengths = np.diff(roots)[np.searchsorted(roots, casts[:, 1])]
         flags = casts[:, 0] == t.SEM_MULTICAST
-        return single + int(parts.sum()) + 1, int(lengths[flags].sum())
+        return single + int((times * parts).sum()) + 1, int(
+            (times * lengths)[flags].sum()
+        )
 
     def _flow_bounds(self, packets: int) -> tuple[int, int]:
         """How many packets flow at once at most, and how much a row of one holds."""
@@ -353,13 +285,17 @@ def run_workload(builder: WorkloadBuilder) -> tuple[float, t.State]:
 
 
 def sample_workload(
-    builder: WorkloadBuilder, *, transfers: int
+    builder: WorkloadBuilder, *, transfers: int, whole: int = 0
 ) -> tuple[float, t.State]:
     """Run so many transfers, and go on at the pace of the second half of them.
 
-    Cycles until the last end as `run_workload` has them where there are fewer.
+    Cycles until the last end as `run_workload` has them where there are fewer, or not
+    more than the `whole`.
     """
     state = builder.state()
+    total = len(state.packets) - 1
+    if total <= whole:
+        transfers = total + 1
     moments = []
     for limit in (transfers // 2, transfers):
         state.counters[t.PAUSE] = limit
@@ -370,7 +306,7 @@ def sample_workload(
         return float(state.clock[t.CLOCK_END]), state
     (begin, before), (end, after) = moments
     pace = (end - begin) / (after - before)
-    return end + pace * (len(state.packets) - 1 - after), state
+    return end + pace * (total - after), state
 
 
 _LATENCIES = {

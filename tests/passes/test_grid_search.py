@@ -14,6 +14,7 @@ from dialects.grid import AxisListAttr, ProgramOp, UsesAttr
 from dialects.program import Axis
 from passes.choose_grid import Form
 from passes.decisions import Candidate
+from passes.grid_candidates import GridCandidates
 from passes.grid_prices import GridPrices
 from passes.grid_search import WORTH, GridSearch, kind_of
 from tests.passes.test_choose_grid import placed, programs
@@ -56,6 +57,29 @@ def timed(prices: GridPrices, timer: FakeTimer) -> list[Candidate]:
 
 def cores(axes: dict[str, Axis]) -> float:
     return 1e6 + sum(axis.cores for axis in axes.values())
+
+
+def fewer_by_far(axes: dict[str, Axis]) -> float:
+    return 1e5 * sum(axis.cores for axis in axes.values())
+
+
+def test_a_second_round_needs_a_gain(prices: GridPrices) -> None:
+    few, many = FakeTimer(cores), FakeTimer(fewer_by_far)
+    timed(prices, few)
+    timed(prices, many)
+    assert len(few.asked) < len(many.asked)
+
+
+def test_a_rival_as_fast_as_dram_needs_no_other_form(prices: GridPrices) -> None:
+    form, timer = Form(prices), FakeTimer(cores)
+    search = GridSearch(prices, form.ranked(1e9), timer=timer)
+    assert search.timed(prices.roof) == []
+    assert not timer.asked
+
+
+def test_no_price_is_below_its_floor(prices: GridPrices) -> None:
+    for axes in GridCandidates(prices.program, prices.chip, prices.schedule):
+        assert prices.floor(axes) <= prices.price(axes, crowded=False).total
 
 
 def test_the_fastest_comes_first(prices: GridPrices) -> None:
@@ -120,7 +144,7 @@ def test_a_candidate_has_nothing_of_the_one_before(prices: GridPrices) -> None:
     form = Form(prices)
     ranked = form.ranked(WORTH * form.bounds[0].price.total)[:2]
     for order in (ranked, ranked[::-1]):
-        GridSearch(prices, order, timer=Recorder(cores)).timed()
+        GridSearch(prices, order, timer=Recorder(fewer_by_far)).timed()
     twice = [uses for uses in seen.values() if len(uses) > 1]
     assert twice
     assert all(first == second for first, second in twice)

@@ -277,3 +277,5 @@ def test_a_long_launch_goes_on_at_its_pace():
     assert type(estimate) is float
     assert estimate == pytest.approx(timing.cycles, rel=0.1)
     assert estimate != timing.cycles
+    whole = timing.num_transfers
+    assert estimate_cycles(launch, transfers=10, whole=whole) == timing.cycles
