@@ -306,12 +306,13 @@ class GridPrices:
             return _Load(cycles, sending, size * masters, column_bytes, masters, ahead)
         beside = self._column_beside_bank(operand, axes)
         if beside is not None:
-            banks = self.chip.num_dram_banks
-            fullest = ceil(beside.extent / banks) * banks / beside.share
-            lanes = beside.cores / banks
-            rate = min(_CORE_BYTES_PER_CYCLE, _BANK_BYTES_PER_CYCLE / lanes)
-            cycles = size / rate + blocks * _BARRIER
-            return _Load(cycles, 0.0, size * fullest * _BANK_GAIN, 0.0, cores)
+            fullest = ceil(beside.extent / self.chip.num_dram_banks)
+            column = size / beside.share
+            # The cores beside a bank share it: it is busy until all its columns are out.
+            bank = fullest * column / _BANK_BYTES_PER_CYCLE
+            all_columns = fullest * self.chip.num_dram_banks * column
+            cycles = max(size / _CORE_BYTES_PER_CYCLE + blocks * _BARRIER, bank)
+            return _Load(cycles, 0.0, all_columns * _BANK_GAIN, 0.0, cores)
         crowding = 1.0
         if crowded and not operand.resident and not self._is_gathered:
             crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
