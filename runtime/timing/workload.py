@@ -289,24 +289,48 @@ def sample_workload(
 ) -> tuple[float, t.State]:
     """Run so many transfers, and go on at the pace of the second half of them.
 
-    Cycles until the last end as `run_workload` has them where there are fewer, or not
-    more than the `whole`.
+    Whichever is slower then, transfers or unpacking: where buffers are deep, the one
+    may be far ahead of the other. Cycles until the last end as `run_workload` has them
+    where there are fewer transfers, or not more than the `whole`.
     """
     state = builder.state()
     total = len(state.packets) - 1
     if total <= whole:
         transfers = total + 1
+    unpacking = _Unpacking(state)
     moments = []
     for limit in (transfers // 2, transfers):
         state.counters[t.PAUSE] = limit
         run_events(state)
-        finished = int(state.counters[t.FINISHED])
-        moments.append((float(state.clock[t.CLOCK_NOW]), finished))
+        now, finished = state.clock[t.CLOCK_NOW], state.counters[t.FINISHED]
+        moments.append((float(now), int(finished), unpacking.left(state)))
     if state.counters[t.FINISHED] < transfers:
         return float(state.clock[t.CLOCK_END]), state
-    (begin, before), (end, after) = moments
-    pace = (end - begin) / (after - before)
-    return end + pace * (total - after), state
+    (begin, before, left_before), (end, after, left) = moments
+    rest = (total - after) / (after - before)
+    unpacked = (left_before - left).mean() if left.any() else 0.0
+    if unpacked > 0:
+        rest = max(rest, left.max() / unpacked)
+    return end + (end - begin) * rest, state
+
+
+class _Unpacking:
+    """What unpackers have to do, in cycles of their own, waiting left out."""
+
+    def __init__(self, state: t.State):
+        codes, cycles = state.ops[:, 0], state.cycles[:, t.O_CYCLES]
+        own = np.where(codes == t.SOURCE_UNPACK, cycles, 0.0)
+        self._until = np.concatenate([[0.0], np.cumsum(own)])
+        ends = np.flatnonzero(codes == t.END)
+        first = state.threads[:, t.T_PC].copy()
+        stop = ends[np.searchsorted(ends, first)]
+        work = self._until[stop] - self._until[first]
+        self._threads, self._stop = np.flatnonzero(work), stop[work > 0]
+
+    def left(self, state: t.State) -> np.ndarray:
+        """What is left of each thread that unpacks."""
+        place = state.threads[self._threads, t.T_PC]
+        return self._until[self._stop] - self._until[place]
 
 
 _LATENCIES = {
