@@ -308,9 +308,9 @@ def sample_workload(
         return float(state.clock[t.CLOCK_END]), state
     (begin, before, left_before), (end, after, left) = moments
     rest = (total - after) / (after - before)
-    unpacked = (left_before - left).mean() if left.any() else 0.0
+    unpacked = float((left_before - left).mean()) if left.any() else 0.0
     if unpacked > 0:
-        rest = max(rest, left.max() / unpacked)
+        rest = max(rest, float(left.max() / unpacked))
     return end + (end - begin) * rest, state
 
 

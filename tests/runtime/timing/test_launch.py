@@ -269,6 +269,34 @@ def test_a_short_launch_is_estimated_as_it_is_timed():
     assert estimate_cycles(launch, transfers=100_000) == time_launch(launch).cycles
 
 
+def test_a_long_launch_goes_on_at_the_pace_of_what_is_slower():
+    """All tiles may be read long before the first hundred are computed with."""
+    text = """
+program @exp (in %a) fidelity LoFi dst bf16 {
+  axis m 300 block 1
+  cb %a [m] of %a [m, 0] depth 300
+  cb %c [m] format bf16
+  kernel reader on riscv1 noc 0 {
+    for m { push %a read }
+  }
+  kernel compute on trisc {
+    for m {
+      cb_wait_front %a
+      push %c [m] = %a | exp_tile
+      cb_wait_front %c
+      cb_pop_front %c
+      cb_pop_front %a
+    }
+  }
+}
+"""
+    launch = launch_of(text, [Tensor(BF16, (300 * 32, 32))])
+    timing = time_launch(launch)
+    assert estimate_cycles(launch, transfers=100) == pytest.approx(
+        timing.cycles, rel=0.1
+    )
+
+
 def test_a_long_launch_goes_on_at_its_pace():
     launch = matmul(8, 256, 8, rows=4, columns=4, k_block=2)
     timing = time_launch(launch)
