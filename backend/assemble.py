@@ -173,7 +173,7 @@ class _Assembler:
         last_read = _last_reads(programs)
         for number, program in enumerate(programs):
             self._run(program)
-            for value in program.inputs:
+            for value in dict.fromkeys(program.inputs):  # one may stand there twice
                 if last_read[value] == number:
                     self._release(value)
         self.free.clear()  # of another entry nothing may live meanwhile
