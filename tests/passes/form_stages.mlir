@@ -28,7 +28,7 @@ func.func @one_stage(%x: tensor<32x64xbf16>) -> tensor<32x64xbf16> {
 
 // CHECK-LABEL: @long_attention_carries_its_sums
 func.func @long_attention_carries_its_sums(%q: tensor<1x2x512x64xbf16>, %k: tensor<1x2x512x64xbf16>, %v: tensor<1x2x512x64xbf16>) -> tensor<1x2x512x64xbf16> {
-  // CHECK: grid.loop along %{{.*}} dim 2 : i64 init [-1.6947656946257677e+38, 0.0, 0.0] formats [bf16, fp32, fp32]
+  // CHECK: grid.loop along %{{.*}} dim 2 : i64 init [-1.6947657e+38, 0.0, 0.0] formats [bf16, fp32, fp32]
   // CHECK: grid.stage over [h, m, s, k] formats [fp32]
   // CHECK: grid.causal_mask
   // CHECK: grid.stage over [h, m, s] formats [bf16]
