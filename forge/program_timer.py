@@ -23,7 +23,7 @@ WHOLE, SAMPLED = 30_000, 10_000
 or as the first where its loops have bounds, as in causal attention.
 
 The estimate was within 0.5 % of the whole for the LM heads of Qwen2.5-0.5B, Qwen3-0.6B
-and Qwen3-4B and for the gate and up of Qwen3-4B at prefill 128, 9 % below it at 512, and
+and Qwen3-4B and for gate and up of Qwen3-4B at prefill 128, 9 % below it at 512, and
 16 % above it for causal attention there: candidates alike are off the same way.
 """
 

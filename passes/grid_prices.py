@@ -308,7 +308,7 @@ class GridPrices:
         if beside is not None:
             fullest = ceil(beside.extent / self.chip.num_dram_banks)
             column = size / beside.share
-            # The cores beside a bank share it: it is busy until all its columns are out.
+            # Cores beside a bank share it: it is busy until all its columns are out.
             bank = fullest * column / _BANK_BYTES_PER_CYCLE
             all_columns = fullest * self.chip.num_dram_banks * column
             cycles = max(size / _CORE_BYTES_PER_CYCLE + blocks * _BARRIER, bank)
