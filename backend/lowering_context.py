@@ -108,9 +108,10 @@ class Lowering:
     def multicast_noc(self, value: SSAValue) -> int:
         """The NoC on which masters send an operand.
 
-        Weights are read on NoC 0, which DRAM answers faster, the rest on NoC 1; masters
-        send on the NoC that they read on. Where those of weights read and send at once,
-        it is the other one, for what comes beside the weights too.
+        Weights are read on NoC 0, which DRAM answers faster when many ask, and what
+        masters read beside them on NoC 1; they send on the NoC that they read on. Where
+        those of weights read and send at once, it is the other one, for what comes
+        beside the weights too.
         """
         if not self.streams_weights:
             return 0

@@ -63,8 +63,12 @@ def load_residents(
 
 
 def _load(low: Lowering, value: SSAValue, noc: int | None) -> list[Operation]:
-    """Reserve, read (or take part in a multicast), push."""
+    """Reserve, read (or take part in a multicast), push.
+
+    `noc` is for what every core reads; a master reads on the NoC of its kernel.
+    """
     name = low.name(value)
+    noc = None if value in low.multicasts else noc
     body = Body()
     body.reserve(name)
     if low.uses[value].lent:

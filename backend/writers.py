@@ -37,7 +37,7 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     """The writer from a depth of the outer loops inwards."""
     body = Body()
     if low.streams_weights:
-        body.extend(load_residents(low, depth, noc=None, late=False))
+        body.extend(load_residents(low, depth, noc=0, late=False))
     if depth == 0 and ONES in low.buffers:
         body.fill(low.name(ONES), "row_scaler", 1.0)
     if depth == 0 and COLUMN_OF_ONES in low.buffers:
@@ -45,7 +45,7 @@ def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     if depth == 0:
         body.extend(_stream_before(low, 0, low.schedule.num_before))
     if low.streams_weights:
-        body.extend(load_residents(low, depth, noc=None, late=True))
+        body.extend(load_residents(low, depth, noc=0, late=True))
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):
         body.extend(_inside(low))
@@ -62,7 +62,7 @@ def _inside(low: Lowering) -> list[Operation]:
     for item in low.schedule.items:
         if isinstance(item, Loop):
             fills = [op for mask in masks_in(low, item) for op in _fill(low, mask)]
-            loads = load_step(low, item, noc=None, beside_weights=True)
+            loads = load_step(low, item, noc=0, beside_weights=True)
             body.extend(steps_of(low, item, [*loads, *fills]))
         elif isinstance(item, Combine):
             body.extend(_hand_over(low, item))
@@ -83,7 +83,7 @@ def _stream_before(low: Lowering, first: int, stop: int) -> list[Operation]:
     """What stages before the first with weights stream, from a number to another."""
     stages = low.schedule.stages
     numbers = range(first, min(stop, low.first_weights or 0))
-    return [op for n in numbers for op in stream(low, n, stages[n], noc=None)]
+    return [op for n in numbers for op in stream(low, n, stages[n], noc=0)]
 
 
 def _hand_over(low: Lowering, combine: Combine) -> list[Operation]:

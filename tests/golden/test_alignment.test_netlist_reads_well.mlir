@@ -23,7 +23,7 @@ tensix.netlist @m version 1 chip "n150" {
       cb_pop_front %cb_x
     }
     kernel writer on riscv0 noc 1 {
-      push %cb_x read
+      push %cb_x read noc 0
       pop %cb_y
     }
   }
@@ -49,7 +49,7 @@ tensix.netlist @m version 1 chip "n150" {
       cb_pop_front %cb_x, %cb_x1
     }
     kernel writer on riscv0 noc 1 {
-      push %cb_x read
+      push %cb_x read noc 0
       push %cb_x1 lent
       for m, n { pop %cb_y write }
     }
