@@ -18,9 +18,9 @@ from backend.lowering_context import (
     reduces_leading,
 )
 from dialects import tensix, ttir
+from dialects.axes import Axis
 from dialects.expr import Const, Expr, Name
 from dialects.grid import NO_AXIS, Use
-from dialects.program import Axis
 from dialects.syntax import (
     AxesAttr,
     LocalAttr,

@@ -19,9 +19,9 @@ from backend.readers import reader
 from backend.writers import writer
 from dialects import tensix
 from dialects import tensix_movement as movement
+from dialects.axes import Axis
 from dialects.expr import scalars_of
 from dialects.grid import ProgramOp
-from dialects.program import Axis
 from dialects.syntax import ExprAttr, GlobalAttr, TextAttr, WordAttr
 from dialects.tensix_params import ParametersAttr
 

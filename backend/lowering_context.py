@@ -11,9 +11,9 @@ from xdsl.ir import Operation, SSAValue
 
 from backend import build
 from dialects import tensix, ttir
+from dialects.axes import Axis
 from dialects.expr import Binary, Const, Expr, Name, floordiv, modulo
 from dialects.grid import NO_AXIS, ProgramOp, StageOp, Use
-from dialects.program import Axis
 from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, capacity

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 
+from dialects.axes import Axis
 from dialects.expr import Expr, parse_expr, parse_sum
-from dialects.program import Axis
 from dialects.syntax import NumberAttr, SyntaxData
 
 NO_AXIS = "_"

@@ -14,10 +14,11 @@ from math import prod
 from xdsl.ir import Block, Operation
 
 from dialects import tensix_movement as movement
+from dialects.axes import Range
 from dialects.chip import Core
 from dialects.errors import NetlistError
 from dialects.expr import Environment, Expr, Value
-from dialects.program import ProgramFacts, Range
+from dialects.program import ProgramFacts
 from dialects.syntax import PointAttr
 from dialects.tensix import ForOp, IfOp, KernelOp
 

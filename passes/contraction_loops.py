@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from math import prod
 
 from xdsl.dialects.builtin import Float32Type, TensorType, f32
-from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
+from xdsl.ir import Block, Operation, Region, SSAValue
 
 from dialects import ttir
 from dialects.formats import DataFormat
 from dialects.grid import CombineOp, LoopOp, PadMaskOp, ProgramOp, StageOp, YieldOp
 from dialects.ttir.base import element_of, shape_of
 from passes.axis_classes import ValueAxes
-from passes.constants import is_constant
 from passes.form_stages import FREE, form_block
 from passes.region_views import REGION_VIEWS
+from passes.schedule import is_weight
 
 
 def as_loop(program: ProgramOp) -> ProgramOp | None:
@@ -101,7 +101,7 @@ class _Contraction:
         contractions = [
             op
             for op in block.ops
-            if isinstance(op, ttir.MatmulOp) and _is_weight(program, op.b)
+            if isinstance(op, ttir.MatmulOp) and is_weight(program, op.b)
         ]
         if not contractions:
             return None
@@ -206,14 +206,6 @@ def _cast(body: Block, value: SSAValue, element: Float32Type) -> SSAValue:
     cast = ttir.TypecastOp(value, element)
     body.add_op(cast)
     return cast.result
-
-
-def _is_weight(program: ProgramOp, value: SSAValue) -> bool:
-    return (
-        isinstance(value, BlockArgument)
-        and value.owner is program.body.block
-        and is_constant(program.inputs[value.index])
-    )
 
 
 def _is_given(value: SSAValue) -> bool:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from itertools import product
 from math import ceil, prod
 
+from dialects.axes import Axis
 from dialects.chip import Chip
 from dialects.expr import Name
 from dialects.grid import ProgramOp
-from dialects.program import Axis
 from passes.dst_plan import capacity
 from passes.schedule import Loop, Schedule
 

@@ -15,10 +15,10 @@ import numpy as np
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects import ttir
+from dialects.axes import Axis
 from dialects.chip import Chip
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
 from dialects.grid import ProgramOp, StageOp, UsesAttr
-from dialects.program import Axis
 from dialects.ttir.base import shape_of
 from passes.dst_plan import Unary, Vector
 from passes.l1_budget import circular_buffer_limit, tile_bytes_of

@@ -14,9 +14,9 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
+from dialects.axes import Axis
 from dialects.chip import load_chip
 from dialects.grid import NO_AXIS, ProgramOp, UsesAttr, stored_format
-from dialects.program import Axis
 from passes.grid_prices import MIN_MULTICAST_TILES, shared_line
 from passes.schedule import Schedule
 from passes.structure_key import structure_key

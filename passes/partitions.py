@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dialects.axes import Axis
 from dialects.chip import Chip
 from dialects.expr import Expr
 from dialects.formats import TILE_EDGE
 from dialects.grid import NO_AXIS, ProgramOp, StageOp
 from dialects.grid_attributes import Layout, Use
-from dialects.program import Axis
 from dialects.weight_formats import WeightFormats
 from passes.l1_budget import operand_formats, tile_bytes_of
 from passes.schedule import MIN_DEPTH, Schedule

@@ -15,6 +15,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import ttir
+from dialects.axes import Axis
 from dialects.expr import (
     Const,
     Element,
@@ -40,7 +41,6 @@ from dialects.grid import (
     YieldOp,
 )
 from dialects.grid_attributes import Part
-from dialects.program import Axis
 from dialects.syntax import WordAttr
 from dialects.ttir.base import element_of, is_float, shape_of
 from passes.axis_classes import AxisClasses, Place, runs_twice_along_an_axis

@@ -16,6 +16,7 @@ from math import ceil, prod
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from dialects import ttir
+from dialects.axes import Axis
 from dialects.formats import DataFormat
 from dialects.grid import (
     CausalMaskOp,
@@ -28,7 +29,6 @@ from dialects.grid import (
     StageOp,
     YieldOp,
 )
-from dialects.program import Axis
 from passes.axis_classes import ValueAxes
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, added_in_l1, plan_stage
@@ -355,7 +355,7 @@ class Schedule:
             return False  # it is there before the heads, beside the first weights
         for op in stage.body.block.ops:
             if isinstance(op, ttir.MatmulOp) and argument in (op.a, op.b):
-                return argument is op.b and _is_weight(self.program, argument)
+                return argument is op.b and is_weight(self.program, argument)
             if isinstance(op, ttir.ReductionOp) and argument in _reduced(op):
                 return False
         own = [a for a in self.axes.real(_result(stage)) if a not in self.outer]
@@ -498,11 +498,12 @@ def _streamed_by(program: ProgramOp, stage: StageOp) -> list[SSAValue]:
     return [
         op.b
         for op in stage.body.block.ops
-        if isinstance(op, ttir.MatmulOp) and _is_weight(program, op.b)
+        if isinstance(op, ttir.MatmulOp) and is_weight(program, op.b)
     ]
 
 
-def _is_weight(program: ProgramOp, value: SSAValue) -> bool:
+def is_weight(program: ProgramOp, value: SSAValue) -> bool:
+    """Whether a value in a program's region is a parameter of the model."""
     return (
         isinstance(value, BlockArgument)
         and value.owner is program.body.block

@@ -14,9 +14,10 @@ import numpy as np
 from xdsl.ir import Operation
 
 from dialects import tensix_movement as movement
+from dialects.axes import Range
 from dialects.chip import Core
 from dialects.expr import Binary, Element, Environment, Expr, Name, slope
-from dialects.program import CircularBuffer, ProgramFacts, Range
+from dialects.program import CircularBuffer, ProgramFacts
 from dialects.syntax import ExprAttr, LocalAttr
 from dialects.tensix import ForOp, IfOp, KernelOp
 from dialects.tensix_compute import OPERATIONS as COMPUTE

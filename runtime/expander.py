@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from xdsl.ir import Block, Operation
 
+from dialects.axes import Range
 from dialects.chip import Core
 from dialects.errors import NetlistError
 from dialects.expr import Const, Environment, Expr, Value, substitute
 from dialects.netlist_text import line_of
-from dialects.program import CircularBuffer, Multicast, ProgramFacts, Range, Tensor
+from dialects.program import CircularBuffer, Multicast, ProgramFacts, Tensor
 from dialects.syntax import LocalAttr
 from dialects.tensix import ForOp, IfOp
 from runtime import instructions as ins

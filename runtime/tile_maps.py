@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dialects.axes import Range
 from dialects.expr import Environment, Expr, slope
-from dialects.program import Range
 
 
 class _Pattern(NamedTuple):

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialects.axes import Axis, Range
 from dialects.chip import Core, load_chip
 from dialects.errors import NetlistError
 from dialects.formats import DataFormat
 from dialects.kernel_checks import count_program
 from dialects.netlist_text import parse_netlist
-from dialects.program import Axis, ProgramFacts, Range, Tensor
+from dialects.program import ProgramFacts, Tensor
 from dialects.tensix import ProgramOp
 
 CHIP = load_chip("n150")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
+from dialects.axes import Axis
 from dialects.chip import load_chip
 from dialects.errors import ForgeError, NetlistError
 from dialects.formats import DataFormat
 from dialects.grid import AxisListAttr, ProgramOp, UsesAttr
-from dialects.program import Axis
 from passes.choose_grid import Form
 from passes.decisions import Candidate
 from passes.grid_candidates import GridCandidates

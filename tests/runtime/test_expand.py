@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialects.axes import Range
 from dialects.bindings import Bindings
 from dialects.chip import Core, load_chip
 from dialects.expr import Binary, Const, Name
 from dialects.kernel_checks import count_program
-from dialects.program import ProgramFacts, Range
+from dialects.program import ProgramFacts
 from dialects.tensix import RunOp
 from runtime import instructions as ins
 from runtime.expand import expand_program
