@@ -193,7 +193,9 @@ class Lowering:
         bounds: list[Expr] = []
         if part.first > 0:
             bounds.append(Binary(">=", axis, Const(part.first)))
-        if part.stop < self.axes[part.axis].extent:
+        spread = self.axes[part.axis]
+        # The last core may have fewer steps: those it lacks stand behind the extent.
+        if part.stop < spread.extent or spread.extent % spread.part:
             bounds.append(Binary("<", axis, Const(part.stop)))
         return bounds[0] if len(bounds) == 1 else Binary("and", bounds[0], bounds[1])
 
