@@ -18,6 +18,7 @@ from dialects.grid import (
     CombineOp,
     LoopOp,
     ProgramOp,
+    Use,
     UsesAttr,
     YieldOp,
 )
@@ -54,6 +55,7 @@ class _Reductions:
     """Reductions along `axis`, and what they are made from, in the block's order."""
 
     program: ProgramOp
+    axes: ValueAxes
     axis: str
     reductions: list[Operation]
     sources: list[Operation]
@@ -74,7 +76,7 @@ class _Reductions:
             return None
         (axis,) = along
         sources = _behind(reductions, axis, axes)
-        return cls(program, axis, list(reductions), sources)
+        return cls(program, axes, axis, list(reductions), sources)
 
     def write(self) -> ProgramOp:
         """A program whose reductions read operands of their own."""
@@ -82,9 +84,8 @@ class _Reductions:
         own = _free_name(self.program)
         mapping: dict[SSAValue, SSAValue] = {}
         inputs, uses = list(self.program.inputs), list(self.program.uses.data)
-        axes = ValueAxes(self.program)
         for argument in list(block.args):
-            if self.axis in axes.of(argument) and self._is_summed(argument):
+            if self.axis in self.axes.of(argument) and self._is_summed(argument):
                 use = uses[argument.index]
                 named = {self.axis: Name(own)}
                 row, column = (substitute(entry, named) for entry in use.map)
@@ -111,7 +112,7 @@ class _Reductions:
         return bool(readers & {*self.sources, *self.reductions})
 
     def _with(
-        self, block: Block, inputs: list[SSAValue], uses: list, own: str
+        self, block: Block, inputs: list[SSAValue], uses: list[Use], own: str
     ) -> ProgramOp:
         """The program with further operands, and the axis of the reductions."""
         program = self.program

@@ -16,14 +16,10 @@ from transformers import (
     Qwen3Config,
 )
 
-from backend.assemble import assemble_netlist
 from dialects.checks import require_sound
 from dialects.chip import load_chip
-from dialects.netlist_text import parse_netlist, print_netlist
-from forge.frontends.generation import import_generation
-from passes.context import CompileContext
-from passes.pipeline import run_pipeline
 from runtime.emulator import Emulator
+from tests.backend.generations import arrays_of, netlist_of
 
 VOCABULARY, LENGTH, CACHE, STEPS = 320, 64, 128, 5
 PCC = 0.9999
@@ -64,22 +60,11 @@ def build(
 ) -> Subject:
     torch.manual_seed(1)
     model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
-    found = import_generation(
-        model, prefill_lengths=[LENGTH], cache_length=CACHE, batch=batch
+    read, context = netlist_of(
+        model, prefill=LENGTH, cache=CACHE, batch=batch, disabled=disabled
     )
-    context = CompileContext(values=dict(found.values))
-    run_pipeline(
-        context, found.module, chip="n150", weights_format="bf16", disabled=disabled
-    )
-    netlist = assemble_netlist(found.module, name="case", chip="n150")
-    read = parse_netlist(print_netlist(netlist))
-    assert netlist.is_structurally_equivalent(read)
     require_sound(read, load_chip("n150"))
-    values = {
-        name: (v.float() if v.is_floating_point() else v).detach().numpy()
-        for name, v in context.values.items()
-    }
-    return Subject(model.float(), Emulator(read, values))
+    return Subject(model.float(), Emulator(read, arrays_of(context)))
 
 
 def close(got: np.ndarray, wanted: np.ndarray) -> None:

@@ -19,14 +19,10 @@ from transformers import (
     Qwen3Config,
 )
 
-from backend.assemble import assemble_netlist
 from dialects.checks import require_sound
 from dialects.chip import load_chip
-from dialects.netlist_text import parse_netlist, print_netlist
-from forge.frontends.generation import import_generation
-from passes.context import CompileContext
-from passes.pipeline import run_pipeline
 from runtime.emulator import Emulator
+from tests.backend.generations import arrays_of, netlist_of
 
 VOCABULARY, LENGTH, CACHE = 64, 64, 96
 PCC = 0.9999
@@ -69,28 +65,13 @@ class Decoder:
     ):
         torch.manual_seed(1)
         model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-        found = import_generation(
-            model.eval(), prefill_lengths=[LENGTH], cache_length=CACHE, batch=batch
+        read, context = netlist_of(
+            model.eval(), prefill=LENGTH, cache=CACHE, batch=batch, disabled=disabled
         )
-        context = CompileContext(values=dict(found.values))
-        run_pipeline(
-            context,
-            found.module,
-            chip="n150",
-            weights_format="bf16",
-            disabled=disabled,
-        )
-        netlist = assemble_netlist(found.module, name="case", chip="n150")
-        read = parse_netlist(print_netlist(netlist))
-        assert netlist.is_structurally_equivalent(read)
         require_sound(read, load_chip("n150"))
-        values = {
-            name: (v.float() if v.is_floating_point() else v).detach().numpy()
-            for name, v in context.values.items()
-        }
         self.batch = batch
         self.reference = model.float()
-        self.emulator = Emulator(read, values, numerics=numerics)
+        self.emulator = Emulator(read, arrays_of(context), numerics=numerics)
         self.programs = set(self.emulator.machine.programs)
 
     def check(self, steps: int) -> None:

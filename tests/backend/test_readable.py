@@ -14,13 +14,10 @@ from transformers import (
     Qwen3Config,
 )
 
-from backend.assemble import assemble_netlist
 from dialects.chip import load_chip
 from dialects.netlist_notes import notes
 from dialects.netlist_text import parse_netlist, print_netlist
-from forge.frontends.generation import import_generation
-from passes.context import CompileContext
-from passes.pipeline import run_pipeline
+from tests.backend.generations import netlist_of
 
 MOST_LINES = 120
 MOST_COLUMNS = 120
@@ -58,18 +55,9 @@ def text_of(config: PretrainedConfig, batch: int, disabled: tuple[str, ...]) -> 
     """The netlist of a decoder as `forge compile` writes it, notes included."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
-    found = import_generation(
-        model, prefill_lengths=[128], cache_length=1024, batch=batch
+    netlist, _ = netlist_of(
+        model, prefill=128, cache=1024, batch=batch, disabled=disabled
     )
-    context = CompileContext(values=dict(found.values))
-    run_pipeline(
-        context,
-        found.module,
-        chip="n150",
-        weights_format="bf16",
-        disabled=disabled,
-    )
-    netlist = assemble_netlist(found.module, name="case", chip="n150")
     text = print_netlist(netlist, notes(netlist, load_chip("n150")))
     assert parse_netlist(text).is_structurally_equivalent(netlist)
     return text
