@@ -61,7 +61,7 @@ class SplitHeadsPass(ModulePass):
                 pays = bool(weighed.value.data)
             if pays:
                 _split(linear, heads)
-        for norm in op.walk():
+        for norm in list(op.walk()):
             if isinstance(norm, ttir.RMSNormOp):
                 _turn_columns(norm.result)
 
@@ -244,10 +244,7 @@ def _half_of(op: Operation) -> SSAValue | None:
 
 
 def _turn_columns(value: SSAValue) -> None:
-    """Make concat(second half, first half) of heads, or of their norms, a rotation."""
-    for use in list(value.uses):
-        if isinstance(use.operation, ttir.RMSNormOp):
-            _turn_columns(use.operation.result)
+    """Make concat(second half, first half) of a value's columns a rotation."""
     halves = [use.operation for use in value.uses if _half_of(use.operation) is value]
     for half in halves:
         for use in list(half.results[0].uses):
