@@ -22,7 +22,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from backend.lower_program import lower_program
 from dialects import tensix, ttir
-from dialects.expr import Const
+from dialects.expr import Const, Name
 from dialects.formats import TILE_EDGE, DataFormat
 from dialects.grid import ProgramOp, stored_format
 from dialects.grid_attributes import DRAM, Layout
@@ -152,7 +152,7 @@ class _Assembler:
         self.buffers: dict[SSAValue, _Buffer] = {}
         self.declared: list[_Buffer] = []
         self.caches: dict[str, _Buffer] = {}
-        self.weights: dict[tuple[str, DataFormat, bool, bool], _Buffer] = {}
+        self.weights: dict[tuple[str, DataFormat, bool, Layout], _Buffer] = {}
         self.placements: dict[Hashable, _Placement] = {}
         self.programs: dict[Hashable, tensix.ProgramOp] = {}
         self.runs: list[Operation] = []
@@ -307,16 +307,14 @@ class _Assembler:
         wanted: DataFormat,
         *,
         row_major: bool,
-        sharded: bool,
+        layout: Layout,
     ) -> _Buffer:
         recipe, shape = recipe_of(value), _matrix(shape_of(value))
-        columns = -(-shape[-1] // TILE_EDGE)
-        layout = Layout("dram", (1, columns)) if sharded else DRAM
         missing = -shape[-1] % (DRAM_ALIGNMENT // (wanted.element_bytes or 1))
         if row_major and missing:
             recipe = Call("pad", (recipe, 1.0, 0.0, float(missing)))
             shape = (*shape[:-1], shape[-1] + missing)
-        key = (str(recipe), wanted, row_major, sharded)
+        key = (str(recipe), wanted, row_major, layout)
         if key not in self.weights:
             suffix = "_rows" if row_major else ""
             name = self._fresh(_weight_name(recipe) + suffix)
@@ -347,7 +345,7 @@ class _Assembler:
                     value,
                     wanted,
                     row_major=number in placement.tables,
-                    sharded=program.uses.data[number].sharded,
+                    layout=_weight_layout(program, number),
                 )
             )
         for value, use in zip(program.outputs, program.makes.data, strict=True):
@@ -368,6 +366,19 @@ class _Assembler:
             source = note_of(program)
             self.programs[key] = lower_program(program, name, source)
         return self.programs[key].sym_name.data
+
+
+def _weight_layout(program: ProgramOp, number: int) -> Layout:
+    """How a weight lies in the DRAM banks."""
+    use = program.uses.data[number]
+    if use.sharded is None:
+        return DRAM
+    if use.sharded == "columns":
+        columns = shape_of(program.inputs[number])[-1]
+        return Layout("dram", (1, -(-columns // TILE_EDGE)))
+    row = use.map[0]
+    assert isinstance(row, Name)
+    return Layout("dram", (program.axes.by_name()[row.name].cores, 1))
 
 
 def _last_reads(programs: Sequence[ProgramOp]) -> dict[SSAValue, int]:

@@ -176,11 +176,13 @@ def _compute_loop(low: Lowering, body: Body, loop: Loop) -> None:
     for name in (*loaded, *old):
         step.pop(name)
     body.extend(steps_of(low, loop, step.ops))
+    combine = low.schedule.combine_of(loop)
     for carried in loop.carried:
         if carried.added:
             body.push(low.name(carried.result))
-        body.wait(low.name(carried.result))
-    if low.schedule.combine_of(loop) is None:
+        if combine is None or not combine.each:
+            body.wait(low.name(carried.result))
+    if combine is None:
         _drop_unread(low, body, loop)
 
 
@@ -194,6 +196,9 @@ def _drop_unread(low: Lowering, body: Body, region: Loop | Combine) -> None:
 def _combine(low: Lowering, body: Body, combine: Combine) -> None:
     """The first core takes the results of the others in; they hand theirs over."""
     names = [low.name(carried.argument) for carried in combine.carried]
+    if combine.each:
+        _add_pieces(low, body, combine)
+        return
     if not is_shared(low, combine):
         _drop_unread(low, body, combine)
         return
@@ -228,6 +233,26 @@ def _combine(low: Lowering, body: Body, combine: Combine) -> None:
     _drop_unread(low, first, combine)
     body.extend([build.branch(other_of(combine), others.ops)])
     body.extend([build.branch(first_of(combine), first.ops)])
+
+
+def _add_pieces(low: Lowering, body: Body, combine: Combine) -> None:
+    """The sum of a core's pieces, its own and those of the other cores."""
+    for carried in combine.carried:
+        _begin(low, body, carried)
+    pieces = [low.name(other) for other in combine.others]
+    for name in pieces:
+        body.wait(name)
+    step = Body()
+    for index in range(combine.first, combine.last + 1):
+        _compute_stage(low, step, index)
+        _free(low, step, index, inside=combine)
+    body.extend([build.loop(PARTIAL, step.ops, None)])
+    for name in pieces:
+        body.pop(name)
+    for carried in combine.carried:
+        body.push(low.name(carried.result))
+        body.wait(low.name(carried.result))
+    _drop_unread(low, body, combine)
 
 
 def _copies(low: Lowering, carried: Carried, target: str) -> list[Operation]:

@@ -96,34 +96,42 @@ def _declare_carried(low: Lowering) -> None:
 
 
 def _declare_combine(low: Lowering, combine: Combine) -> None:
-    """What is combined stays where the loop left it; others' results have slots."""
-    before = combine.loop.carried
-    for carried, old in zip(combine.carried, before, strict=True):
-        low.buffers[carried.argument] = low.buffers[old.argument]
-        low.buffers[carried.result] = low.buffers[old.argument]
-    others = low.axes[combine.loop.axis].cores - 1
-    if not others:
-        return
-    low.axes[PARTIAL] = Axis(PARTIAL, others, None, 1, 1, 1, 1)
+    """What the first core combines stays where the loop left it, and the sum of each
+    core's pieces has a place of its own; others' results have slots."""
+    before, cores = combine.loop.carried, low.axes[combine.loop.axis].cores
+    if not combine.each:
+        for carried, old in zip(combine.carried, before, strict=True):
+            low.buffers[carried.argument] = low.buffers[old.argument]
+            low.buffers[carried.result] = low.buffers[old.argument]
+        if cores == 1:
+            return
+    slots = cores if combine.each else cores - 1
+    low.axes[PARTIAL] = Axis(PARTIAL, slots, None, 1, 1, 1, 1)
     sources, targets = [], []
-    for count, (other, carried) in enumerate(
-        zip(combine.others, combine.carried, strict=True)
+    for count, (other, carried, old) in enumerate(
+        zip(combine.others, combine.carried, before, strict=True)
     ):
         entries, kind = _whole(low, carried.axes), WordAttr(carried.data_format)
-        sources.append(f"cb_s{count}")
-        _declare(low, (other, "own"), sources[-1], entries, data_format=kind)
+        if combine.each:
+            sources.append(low.name(old.argument))
+            _declare(
+                low, carried.argument, f"cb_own{count}", entries, data_format=kind
+            )
+            low.buffers[carried.result] = low.buffers[carried.argument]
+        else:
+            sources.append(f"cb_s{count}")
+            _declare(low, (other, "own"), sources[-1], entries, data_format=kind)
         targets.append(f"cb_p{count}")
-        slots = [f"{PARTIAL}.part", *entries]
-        _declare(low, other, targets[-1], slots, data_format=kind)
-    low.gathers[combine.op] = tensix.GatherOp.create(
-        properties={
-            "sym_name": LocalAttr("partials"),
-            "sources": LocalsAttr(tuple(sources)),
-            "targets": LocalsAttr(tuple(targets)),
-            "along": WordAttr(combine.loop.axis),
-            "noc": number(1),
-        }
-    )
+        pieces = [f"{PARTIAL}.part", *entries]
+        _declare(low, other, targets[-1], pieces, data_format=kind)
+    properties: dict[str, Attribute] = {
+        "sym_name": LocalAttr("partials"),
+        "sources": LocalsAttr(tuple(sources)),
+        "targets": LocalsAttr(tuple(targets)),
+        "along": WordAttr(combine.loop.axis),
+        **({"each": UnitAttr()} if combine.each else {"noc": number(1)}),
+    }
+    low.gathers[combine.op] = tensix.GatherOp.create(properties=properties)
 
 
 def _declare_operand(low: Lowering, operand: Operand) -> None:
@@ -173,7 +181,8 @@ def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
     if operand.resident or operand.loop is not None:
         entries = _whole(low, operand.axes)
         # Columns of sharded weights lie tile behind tile: so may their pages.
-        return entries[::-1] if low.uses[operand.value].sharded else entries
+        columns = low.uses[operand.value].sharded == "columns"
+        return entries[::-1] if columns else entries
     if not low.schedule.keeps_column(operand, low.axes):
         return operand.axes
     made = low.schedule.axes.real(low.schedule.outputs[0])

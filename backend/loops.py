@@ -92,7 +92,7 @@ def on_first(low: Lowering, item: object, body: Sequence[Operation]) -> list[Ope
     """What stands behind the combining of a shared loop is done by its first core."""
     for combine in low.schedule.combines:
         behind = isinstance(item, int) and item > combine.last
-        if behind and is_shared(low, combine) and body:
+        if behind and is_shared(low, combine) and body and not combine.each:
             return [build.branch(first_of(combine), list(body))]
     return list(body)
 

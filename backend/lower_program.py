@@ -102,6 +102,8 @@ def _axis(axis: Axis) -> tensix.AxisOp:
         "extent": number(axis.extent),
         "block": number(axis.block),
     }
+    if axis.of is not None:
+        properties["of"] = WordAttr(axis.of)
     if axis.over is not None and axis.cores > 1:
         properties |= {"over": WordAttr(axis.over), "cores": number(axis.cores)}
         if axis.stride > 1:

@@ -87,10 +87,13 @@ def _stream_before(low: Lowering, first: int, stop: int) -> list[Operation]:
 
 
 def _hand_over(low: Lowering, combine: Combine) -> list[Operation]:
-    """Partial results to the first core, which has reserved their slots."""
+    """Partial results to the first core, which has reserved their slots; or their
+    pieces to all cores."""
     if not is_shared(low, combine):
         return []
     gather = low.gathers[combine.op].sym_name
+    if combine.each:
+        return _exchange(low, combine)
     own = [low.name((other, "own")) for other in combine.others]
     slots = [low.name(other) for other in combine.others]
     give, take = Body(), Body()
@@ -108,6 +111,23 @@ def _hand_over(low: Lowering, combine: Combine) -> list[Operation]:
     given = Binary("and", other_of(combine), has_results(low, combine))
     taken = Binary("and", first_of(combine), has_others(low, combine))
     return [build.branch(given, give.ops), build.branch(taken, take.ops)]
+
+
+def _exchange(low: Lowering, combine: Combine) -> list[Operation]:
+    """What the loop carried out, piece by piece to the cores that share it."""
+    body = Body()
+    own = [low.name(carried.argument) for carried in combine.loop.carried]
+    slots = [low.name(other) for other in combine.others]
+    for name in own:
+        body.wait(name)
+    for name in slots:
+        body.reserve(name)
+    body.add(movement.ExchangeOp, gather=low.gathers[combine.op].sym_name)
+    for name in slots:
+        body.push(name)
+    for name in own:
+        body.pop(name)
+    return body.ops
 
 
 def _fill(low: Lowering, mask: Operation) -> list[Operation]:

@@ -92,7 +92,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis with its defaults filled in. Counts are in tiles (or heads, rows)."""
+    """An axis with its defaults filled in. Counts are in tiles (or heads, rows).
+
+    `of` names an axis whose part on each core this one shares out further, among cores
+    that all have that part; `whole` is the part, `extent` that axis's own.
+    """
 
     name: str
     extent: int
@@ -102,14 +106,17 @@ class Axis:
     unit: int
     block: int
     dealt: bool = False
+    of: str | None = None
+    whole: int = 0
 
     @cached_property
     def part(self) -> int:
         """What the first core gets: a run of whole units, or all its dealt blocks."""
         if self.dealt:
             return self.share
-        units = -(-self.extent // self.unit)
-        return min(-(-units // self.cores) * self.unit, self.extent)
+        shared = self.extent if self.of is None else self.whole
+        units = -(-shared // self.unit)
+        return min(-(-units // self.cores) * self.unit, shared)
 
     @cached_property
     def share(self) -> int:
@@ -123,11 +130,18 @@ class Axis:
         """Which part of this axis is at a position in the order it is spread over."""
         return (position // self.stride) % self.cores
 
-    def range_at(self, position: int) -> Range:
-        """The run at a position: `min(part, extent - start)` tiles, maybe none."""
+    def range_at(self, position: int, within: Range | None = None) -> Range:
+        """The run at a position: `min(part, extent - start)` tiles, maybe none.
+
+        `within` is what the core has of the axis that this one is `of`.
+        """
         index = self.index_at(position)
         if self.dealt:
             return self._dealt_at(index)
+        if within is not None:
+            stop = within.start + within.size
+            start = min(within.start + index * self.part, stop)
+            return Range(start, min(self.part, stop - start), self.part)
         start = index * self.part
         return Range(start, max(0, min(self.part, self.extent - start)), self.part)
 

@@ -62,7 +62,7 @@ def _block_faults(
     for name in sorted(names):
         buffer = facts.circular_buffers[name]
         for axis, bound in zip(buffer.axes, buffer.bounds, strict=True):
-            if bounds[axis] > bound:
+            if bounds[axis] > bound and axis not in _shared_out(facts, op):
                 yield fault(
                     op,
                     f"%{name} holds {bound} tiles of axis {axis}, but {bounds[axis]} "
@@ -72,6 +72,13 @@ def _block_faults(
                     advice=f"write `{axis}.part` in its block, or put `for {axis}` "
                     "around this line",
                 )
+
+
+def _shared_out(facts: ProgramFacts, op: Operation) -> set[str | None]:
+    """Axes of which an instruction names a share."""
+    axes = op.properties.get("axes")
+    named = axes.data if isinstance(axes, AxesAttr) else ()
+    return {facts.axes[axis].of for axis in named}
 
 
 def dst_capacity(facts: ProgramFacts) -> int:
@@ -120,7 +127,8 @@ def _axis_faults(
     for name, axes in _needed_axes(facts, op):
         if not facts.circular_buffers[name].axes:
             continue
-        missing = set(axes) - set(facts.circular_buffers[name].axes)
+        own = set(facts.circular_buffers[name].axes)
+        missing = {a for a in axes if a not in own and facts.axes[a].of not in own}
         for axis in sorted(axis for axis in missing if bounds[axis] > 1):
             yield fault(
                 op,

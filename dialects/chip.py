@@ -115,6 +115,15 @@ class Chip:
         """Where a logical core lies on the die."""
         return NocPoint(self.worker_columns[core.x], self.worker_rows[core.y])
 
+    def nearest_noc(self, source: Core, target: Core) -> int:
+        """The NoC with the shorter way: 0 goes right and down, 1 left and up, both
+        round the edges (wormhole.md section 4.1)."""
+        here, there = self.noc_point(source), self.noc_point(target)
+        right = (there.noc_x - here.noc_x) % self.noc_columns
+        down = (there.noc_y - here.noc_y) % self.noc_rows
+        left, up = -right % self.noc_columns, -down % self.noc_rows
+        return int(left + up < right + down)
+
     def aligned(self, num_bytes: int) -> int:
         """Round a size in bytes up to the allocator's alignment."""
         unit = self.l1_alignment_bytes

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import BFloat16Type, Float32Type, IntegerAttr, StringAttr
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    Float32Type,
+    IntegerAttr,
+    StringAttr,
+    UnitAttr,
+)
 from xdsl.ir import Attribute, Dialect, OpResult, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -234,27 +240,38 @@ class CombineOp(IRDLOperation):
 
     The region takes the values of one core, then those of another, and yields the
     combined ones. Where the loop's axis is not spread over cores, nothing happens and
-    the results are the operands.
+    the results are the operands. With `each`, every core combines a piece of its own:
+    the results run along axes of their own, shares of those of the values, the region
+    begins with zeros, and takes in the pieces of all cores.
     """
 
     name = "grid.combine"
     values = var_operand_def(TENSOR)
+    each = opt_prop_def(UnitAttr)
     formats = prop_def(AxesAttr)
     combined = var_result_def(TENSOR)
     body = region_def("single_block")
     traits = traits_def(Pure(), SingleBlockImplicitTerminator(YieldOp))
     assembly_format = (
-        "$values `formats` $formats attr-dict-with-keyword `:` "
+        "$values (`each` $each^)? `formats` $formats attr-dict-with-keyword `:` "
         "`(` type($values) `)` `->` `(` type($combined) `)` $body"
     )
 
     def __init__(
-        self, values: Sequence[SSAValue], formats: Sequence[DataFormat], body: Region
+        self,
+        values: Sequence[SSAValue],
+        formats: Sequence[DataFormat],
+        body: Region,
+        *,
+        each: bool = False,
     ):
+        properties: dict[str, Attribute] = {"formats": AxesAttr(tuple(formats))}
+        if each:
+            properties["each"] = UnitAttr()
         super().__init__(
             operands=[values],
             result_types=[[value.type for value in values]],
-            properties={"formats": AxesAttr(tuple(formats))},
+            properties=properties,
             regions=[body],
         )
 

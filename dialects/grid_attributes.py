@@ -6,7 +6,8 @@ They are written as a reader would: `[m 2 over y 2, k 18 block 6]` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
@@ -21,17 +22,23 @@ NO_AXIS = "_"
 
 @irdl_attr_definition
 class AxisListAttr(SyntaxData[tuple[Axis, ...]]):
-    """The axes in loop order: `[m 2 over y 2, n 30 over x 8 unit 2 block 4, k 18]`."""
+    """The axes in loop order: `[m 2 over y 2, n 30 over x 8 unit 2 block 4, k 18]`.
+
+    `m1 2 of m over x 2` shares out what a core has of m.
+    """
 
     name = "grid.axes"
 
     @classmethod
     def read(cls, parser: AttrParser) -> tuple[Axis, ...]:
-        return tuple(
-            parser.parse_comma_separated_list(
-                parser.Delimiter.SQUARE, lambda: _read_axis(parser)
-            )
-        )
+        known: dict[str, Axis] = {}
+
+        def read() -> Axis:
+            axis = _read_axis(parser, known)
+            known[axis.name] = axis
+            return axis
+
+        return tuple(parser.parse_comma_separated_list(parser.Delimiter.SQUARE, read))
 
     def write(self) -> str:
         return "[" + ", ".join(_write_axis(axis) for axis in self.data) + "]"
@@ -41,9 +48,12 @@ class AxisListAttr(SyntaxData[tuple[Axis, ...]]):
         return {axis.name: axis for axis in self.data}
 
 
-def _read_axis(parser: AttrParser) -> Axis:
+def _read_axis(parser: AttrParser, known: Mapping[str, Axis]) -> Axis:
     name = parser.parse_identifier()
     extent = parser.parse_integer()
+    of = None
+    if parser.parse_optional_keyword("of") is not None:
+        of = parser.parse_identifier()
     over, cores = None, 1
     if parser.parse_optional_keyword("over") is not None:
         over, cores = parser.parse_identifier(), parser.parse_integer()
@@ -61,12 +71,15 @@ def _read_axis(parser: AttrParser) -> Axis:
         numbers["unit"] or 1,
         0,
         dealt,
+        of,
+        0 if of is None else known[of].part,
     )
-    return Axis(**{**axis.__dict__, "block": numbers["block"] or axis.part})
+    return replace(axis, block=numbers["block"] or axis.part)
 
 
 def _write_axis(axis: Axis) -> str:
     text = f"{axis.name} {axis.extent}"
+    text += "" if axis.of is None else f" of {axis.of}"
     if axis.over is not None:
         text += f" over {axis.over} {axis.cores}"
     if axis.stride > 1:
@@ -109,8 +122,8 @@ class Use:
     master multicasts it, in `turns` pieces, each from another core, or reading the next
     block `ahead` while one is sent. `index` says that
     it holds row numbers for a gather, `cleaned` that its padding is filled with zeros
-    after it was read, `sharded` that each column of tiles lies whole in one DRAM bank,
-    `depth` how many blocks its circular buffer holds where that was decided. `scalars`
+    after it was read, `sharded` that each of its "columns" of tiles lies whole in one
+    DRAM bank, or a run of its "rows" for each core along their axis; `depth` how many blocks its circular buffer holds where that was decided. `scalars`
     names an operand whose elements are run-time scalars, with the greatest that there
     can be. Of a result, `row` says which row of each tile is written and to which row,
     counted from the tile of the map; `inplace` is the number of the operand whose
@@ -126,7 +139,7 @@ class Use:
     scalars: tuple[str, int] | None = None
     row: tuple[Expr, Expr] | None = None
     inplace: int | None = None
-    sharded: bool = False
+    sharded: str | None = None
     depth: int | None = None
     layout: Layout = DRAM
     lent: bool = False
@@ -141,7 +154,7 @@ class Use:
             text += " ahead" if self.ahead else ""
         text += " index" if self.index else ""
         text += " cleaned" if self.cleaned else ""
-        text += " sharded" if self.sharded else ""
+        text += "" if self.sharded is None else f" sharded {self.sharded}"
         text += f" depth {self.depth}" if self.depth is not None else ""
         if self.scalars is not None:
             text += f" scalars {self.scalars[0]} {self.scalars[1]}"
@@ -186,7 +199,9 @@ def _read_use(parser: AttrParser) -> Use:
         ahead = parser.parse_optional_keyword("ahead") is not None
     index = parser.parse_optional_keyword("index") is not None
     cleaned = parser.parse_optional_keyword("cleaned") is not None
-    sharded = parser.parse_optional_keyword("sharded") is not None
+    sharded = None
+    if parser.parse_optional_keyword("sharded") is not None:
+        sharded = parser.parse_identifier()
     depth = scalars = row = inplace = None
     if parser.parse_optional_keyword("depth") is not None:
         depth = parser.parse_integer()

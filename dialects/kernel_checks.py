@@ -254,6 +254,9 @@ def _gathers(counts: ProgramCounts) -> Iterator[ForgeError]:
     facts = counts.facts
     for gather in facts.gathers.values():
         yield from _slots(facts, gather)
+        if gather.each:
+            yield from _exchanges(counts, gather)
+            continue
         for core in facts.cores:
             index = facts.place_on(gather.axis, core)
             if index:
@@ -280,16 +283,40 @@ def _gathers(counts: ProgramCounts) -> Iterator[ForgeError]:
                 break
 
 
+def _exchanges(counts: ProgramCounts, gather: Gather) -> Iterator[ForgeError]:
+    """All cores of an axis exchange pieces equally often."""
+    facts = counts.facts
+    for core in facts.cores:
+        line = facts.line(gather.axis, core)
+        times = {other: counts.total(other, "exchanged", gather.name) for other in line}
+        odd = next((other for other in line if times[other] != times[core]), None)
+        if odd is not None:
+            yield fault(
+                gather.op,
+                f"gather %{gather.name}: core {core} exchanges {times[core]} times, "
+                f"core {odd} {times[odd]} times",
+                limit="each core of the axis gives and takes once in each round",
+                advice="let no condition around `exchange` tell cores of "
+                f"{gather.axis} apart",
+                kind=HazardError,
+            )
+            return
+
+
 def _slots(facts: ProgramFacts, gather: Gather) -> Iterator[ForgeError]:
+    cores = facts.axes[gather.axis].cores
     for source, target in gather.pairs:
         block = facts.circular_buffers[source].block_pages
+        slots, who = cores - 1, f"each core of {gather.axis} but one"
+        if gather.each:
+            block = facts.piece_pages(target)
+            slots, who = cores, f"each core of {gather.axis}"
         room = facts.circular_buffers[target].capacity
-        wanted = block * (facts.axes[gather.axis].cores - 1)
-        if room != wanted:
+        if room != block * slots:
             yield fault(
                 gather.op,
                 f"gather %{gather.name}: %{target} has not one slot for each block",
-                limit=f"{wanted} pages, {block} for each core of {gather.axis} but one",
+                limit=f"{block * slots} pages, {block} for {who}",
                 value=f"{room} pages",
                 advice="give it an axis of that many slots before those of the source",
                 kind=CapacityError,
@@ -391,7 +418,9 @@ def _signals(counts: ProgramCounts) -> Iterator[ForgeError]:
             waits.append(op)
         elif isinstance(op, movement.SendOp | movement.ReceiveOp):
             raised |= {f"{op.multicast.data}.{s}" for s in ("ready", "valid")}
-        elif isinstance(op, movement.ContributeOp | movement.CollectOp):
+        elif isinstance(
+            op, movement.ContributeOp | movement.CollectOp | movement.ExchangeOp
+        ):
             raised |= {f"{op.gather.data}.{s}" for s in ("ready", "arrived")}
     for op in waits:
         name = op.semaphore.data

@@ -180,6 +180,8 @@ class _Counter:
                 self._transfer(op, times)
             elif isinstance(op, movement.ContributeOp):
                 self.counts.totals["given", op.gather.data] += times
+            elif isinstance(op, movement.ExchangeOp):
+                self.counts.totals["exchanged", op.gather.data] += times
             elif isinstance(op, movement.CollectOp):
                 count = self._evaluate(op.count.data)
                 self.counts.totals["taken", op.gather.data] += count * times

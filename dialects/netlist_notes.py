@@ -136,6 +136,9 @@ def _gather_note(program: ProgramSummary, gather: Gather) -> str:
     facts = program.facts
     pages = sum(facts.circular_buffers[s].block_pages for s, _ in gather.pairs)
     cores = _count(facts.axes[gather.axis].cores - 1, "core")
+    if gather.each:
+        pages = sum(facts.piece_pages(t) for _, t in gather.pairs)
+        cores = _count(facts.axes[gather.axis].cores, "core")
     return f"{cores}, {pages} tiles each"
 
 

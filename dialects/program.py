@@ -69,7 +69,7 @@ class CoreOrder:
         return Core(column, row)
 
 
-def _read_axis(op: AxisOp) -> Axis:
+def _read_axis(op: AxisOp, others: Mapping[str, Axis]) -> Axis:
     def number(attr: object, default: int) -> int:
         return default if attr is None else attr.value  # type: ignore[union-attr]
 
@@ -82,6 +82,9 @@ def _read_axis(op: AxisOp) -> Axis:
         number(op.unit, 1),
         0,
     )
+    if op.of is not None:
+        whole = others[op.of.data].part if op.of.data in others else axis.extent
+        axis = replace(axis, of=op.of.data, whole=whole)
     block = min(number(op.block, axis.part), axis.part)
     dealt = op.dealt is not None
     return replace(axis, block=block, dealt=dealt)
@@ -223,12 +226,14 @@ def is_block_size(size: str) -> bool:
 
 @dataclass(frozen=True)
 class Gather:
-    """Blocks that the cores along an axis write to the first of them."""
+    """Blocks that the cores along an axis write to the first of them, or pieces that
+    `each` gets."""
 
     name: str
     pairs: tuple[tuple[str, str], ...]
     axis: str
-    noc: int
+    each: bool
+    noc: int | None
     op: GatherOp
 
 
@@ -244,8 +249,10 @@ class ProgramFacts:
         self.fp32_dst = op.dst.data == "fp32"
         self.full_sync = op.full_sync is not None
         block: Block = op.body.block
-        axes = [_read_axis(o) for o in block.ops if isinstance(o, AxisOp)]
-        self.axes = {axis.name: axis for axis in axes}
+        self.axes: dict[str, Axis] = {}
+        for axis_op in (o for o in block.ops if isinstance(o, AxisOp)):
+            axis = _read_axis(axis_op, self.axes)
+            self.axes[axis.name] = axis
         self.kernels = [o for o in block.ops if isinstance(o, KernelOp)]
         self.semaphores = {
             o.sym_name.data: o.initial.value
@@ -277,7 +284,8 @@ class ProgramFacts:
                 o.sym_name.data,
                 tuple(zip(o.sources.data, o.targets.data, strict=True)),
                 o.along.data,
-                o.noc.value,
+                o.each is not None,
+                None if o.noc is None else o.noc.value,
                 o,
             )
             for o in block.ops
@@ -331,6 +339,10 @@ class ProgramFacts:
         if cast.pieces is None:
             return self.circular_buffers[cast.buffer].block_pages
         return prod(self._bound(entry, cast.op) for entry in cast.pieces)
+
+    def piece_pages(self, target: str) -> int:
+        """Pages, at most, of a piece in a slot of the target of a gather of `each`."""
+        return prod(self.circular_buffers[target].bounds[1:])
 
     def scalar_ends(self) -> tuple[Environment, ...]:
         """Run-time scalars at the lower and the upper ends of their ranges.
@@ -398,7 +410,11 @@ class ProgramFacts:
             self.order.position(over, core) < span
             for over, span in self._spans.items()
             if span > 1
-        ) and all(current.size for current in self.ranges_on(core).values())
+        ) and all(
+            self.ranges_on(core)[name].size
+            for name, axis in self.axes.items()
+            if axis.of is None
+        )
 
     @cached_property
     def cores(self) -> tuple[Core, ...]:
@@ -423,13 +439,20 @@ class ProgramFacts:
         position += (index - found.index_at(position)) * found.stride
         return self.order.core(found.over, position, core)
 
+    def line(self, axis: str, core: Core) -> tuple[Core, ...]:
+        """The active cores that differ from one only in their place along an axis."""
+        found = (self.along(axis, core, i) for i in range(self.axes[axis].cores))
+        active = set(self.cores)
+        return tuple(core for core in found if core in active)
+
     def ranges_on(self, core: Core) -> Mapping[str, Range]:
         """The parts of all axes on a core."""
         if core not in self._ranges:
-            self._ranges[core] = {
-                a.name: a.range_at(self.order.position(a.over, core))
-                for a in self.axes.values()
-            }
+            found: dict[str, Range] = {}
+            for a in self.axes.values():
+                within = None if a.of is None else found.get(a.of)
+                found[a.name] = a.range_at(self.order.position(a.over, core), within)
+            self._ranges[core] = found
         return self._ranges[core]
 
     def rectangle(self, multicast: Multicast, env: Environment) -> tuple[Core, Core]:

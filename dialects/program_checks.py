@@ -153,6 +153,7 @@ def _grid(names: Names, chip: Chip) -> Iterator[ForgeError]:
     }
     for op in names.axes.values():
         assert isinstance(op, AxisOp)
+        yield from _shared_axis(names, op)
         if op.over is None or op.cores is None:
             continue
         stride = 1 if op.stride is None else op.stride.value
@@ -285,6 +286,34 @@ def _gather(names: Names, op: Operation) -> Iterator[ForgeError]:
             yield _missing(names, op, "a circular buffer", f"%{name}", known)
     if op.along.data not in names.axes:
         yield _missing(names, op, "an axis", f"'{op.along}'", names.axes)
+
+
+def _shared_axis(names: Names, op: AxisOp) -> Iterator[ForgeError]:
+    """An axis `of` another comes behind it, has its extent and is no share itself."""
+    if op.of is None:
+        return
+    known = list(names.axes)[: list(names.axes.values()).index(op)]
+    if op.of.data not in known:
+        yield _missing(names, op, "an axis before this", f"'{op.of}'", known)
+        return
+    whole = names.axes[op.of.data]
+    assert isinstance(whole, AxisOp)
+    if whole.of is not None or whole.dealt is not None or op.dealt is not None:
+        yield fault(
+            op,
+            f"axis {op.sym_name} of {names.program} shares out {op.of}, which is "
+            "itself shared out or dealt",
+            limit="runs of tiles, shared out once",
+            advice=f"let {op.sym_name} be `of` an axis with runs of its own",
+        )
+    if whole.extent != op.extent:
+        yield fault(
+            op,
+            f"axis {op.sym_name} of {names.program} is {op.extent} long, {op.of} "
+            f"is {whole.extent}",
+            limit="both count the same tiles",
+            advice=f"write {whole.extent}",
+        )
 
 
 def _kernel(names: Names, kernel: Operation) -> Iterator[ForgeError]:

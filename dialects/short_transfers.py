@@ -145,6 +145,8 @@ def write_fill(
     op = ops[0]
     if isinstance(op, movement.CollectOp):
         return f" collect {op.gather} from {op.count}", 1
+    if isinstance(op, movement.ExchangeOp):
+        return f" exchange {op.gather}", 1
     if len(buffers) != 1:
         return "", 0
     if isinstance(op, movement.FillOp) and op.buffer == buffers[0]:
@@ -260,12 +262,14 @@ def read_fill(
         parser.parse_keyword("from")
         stated = {"gather": gather, "count": read(parser, ExprAttr)}
         ops = [movement.CollectOp.create(properties=stated)]
+    elif parser.parse_optional_keyword("exchange") is not None:
+        ops = [movement.ExchangeOp.create(properties={"gather": read(parser, LocalAttr)})]
     elif parser.parse_optional_keyword("lent") is not None:
         ops = []
     else:
         parser.raise_error(
-            "a block is filled by `read`, `fill`, `collect`, steps behind `=` or a "
-            "body in braces, or it is `lent`"
+            "a block is filled by `read`, `fill`, `collect`, `exchange`, steps behind "
+            "`=` or a body in braces, or it is `lent`"
         )
     return reserved(targets, ops)
 

@@ -217,12 +217,14 @@ class AxisOp(IRDLOperation):
     `unit`; `over xy 18 stride 2` counts cores row by row and takes digit
     `(core floordiv 2) mod 18`; `over banks 24` counts the cores beside the DRAM banks,
     one of each bank first. `block` is what one step of `for` covers. `dealt` gives each
-    core one block after another in turn, instead of a run of its own.
+    core one block after another in turn, instead of a run of its own. `n1 28 of n over
+    y 4` shares out what a core has of axis `n` among cores that all have it.
     """
 
     name = "tensix.axis"
     sym_name = prop_def(WordAttr)
     extent = prop_def(ExprAttr)
+    of = opt_prop_def(WordAttr)
     over = opt_prop_def(WordAttr)
     cores = opt_prop_def(ExprAttr)
     stride = opt_prop_def(ExprAttr)
@@ -230,7 +232,7 @@ class AxisOp(IRDLOperation):
     block = opt_prop_def(ExprAttr)
     dealt = opt_prop_def(UnitAttr)
     assembly_format = (
-        "$sym_name $extent (`over` $over^ $cores)? (`stride` $stride^)? "
+        "$sym_name $extent (`of` $of^)? (`over` $over^ $cores)? (`stride` $stride^)? "
         "(`unit` $unit^)? (`block` $block^)? (`dealt` $dealt^)? attr-dict"
     )
 
@@ -362,9 +364,11 @@ class GatherOp(IRDLOperation):
 
     Cores that differ in their place along an axis each write their block of the first
     buffers into a slot of their own in the second ones, on the first core of the axis.
-    A slot is a block; there is one for each core but the first. Semaphores
-    `%name.ready` (the first core has room) and `%name.arrived` (count of blocks that
-    have landed) belong to it.
+    A slot is a block; there is one for each core but the first. With `each`, every core
+    of the axis gets its piece of each block, its own too: the tiles that its parts of
+    the target's axes name, which are `of` those of the source; where no `noc` is
+    stated, on the one whose way is shorter. Semaphores `%name.ready`
+    (there is room) and `%name.arrived` (count of blocks that have landed) belong to it.
     """
 
     name = "tensix.gather"
@@ -372,9 +376,11 @@ class GatherOp(IRDLOperation):
     sources = prop_def(LocalsAttr)
     targets = prop_def(LocalsAttr)
     along = prop_def(WordAttr)
-    noc = prop_def(ExprAttr)
+    each = opt_prop_def(UnitAttr)
+    noc = opt_prop_def(ExprAttr)
     assembly_format = (
-        "$sym_name `of` $sources `into` $targets `along` $along `noc` $noc attr-dict"
+        "$sym_name `of` $sources `into` $targets `along` $along (`each` $each^)? "
+        "(`noc` $noc^)? attr-dict"
     )
 
     def verify_(self) -> None:
@@ -383,7 +389,9 @@ class GatherOp(IRDLOperation):
                 f"gather {self.sym_name} has {len(self.sources.data)} sources and "
                 f"{len(self.targets.data)} targets"
             )
-        if self.noc.value not in (0, 1):
+        if self.noc is None and self.each is None:
+            raise VerifyException(f"gather {self.sym_name} states no noc")
+        if self.noc is not None and self.noc.value not in (0, 1):
             raise VerifyException(f"noc {self.noc} does not exist; there are 0 and 1")
 
 

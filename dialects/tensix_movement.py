@@ -187,6 +187,21 @@ class CollectOp(IRDLOperation):
 
 
 @irdl_op_definition
+class ExchangeOp(IRDLOperation):
+    """Any core of a gather of `each`: give every core its piece, and take one's own.
+
+    Stands for: increment `ready` on all cores of the axis, wait for `ready` = their
+    number, set it to 0, write to each its piece of the source blocks, wait until they
+    are acknowledged, increment `arrived` there, wait for `arrived` = the number of
+    cores, set it to 0. The targets have been reserved.
+    """
+
+    name = "tensix.exchange"
+    gather = prop_def(LocalAttr)
+    assembly_format = "$gather attr-dict"
+
+
+@irdl_op_definition
 class MulticastWriteOp(IRDLOperation):
     """Raw multicast of the reserved block to the same address in a rectangle.
 
@@ -312,6 +327,7 @@ OPERATIONS = [
     ReceiveOp,
     ContributeOp,
     CollectOp,
+    ExchangeOp,
     MulticastWriteOp,
     SemaphoreSetOp,
     SemaphoreWaitOp,

@@ -126,7 +126,8 @@ class CoreView:
             seen.add(f"{_rectangle(i)}: pages of %{name}, multicast on noc {i.noc}")
         for i in self._of_core(self.core, ins.CoreWrite):
             name = self.launch.circular_buffers[i.target_cb].name
-            seen.add(f"{i.target}: {i.pages} pages of %{name}, written on noc {i.noc}")
+            pages = len(i.slots)
+            seen.add(f"{i.target}: {pages} pages of %{name}, written on noc {i.noc}")
         for i in self._of_core(self.core, ins.SemaphoreInc):
             seen.add(f"{i.target}: {self._semaphore(i.semaphore)} + {i.value}")
         yield from sorted(seen)
@@ -289,8 +290,11 @@ def _read_scalars(view: CoreView, name: str, i: ins.ReadScalars) -> list[str]:
 
 
 def _core_write(view: CoreView, name: str, i: ins.CoreWrite) -> list[str]:
-    slots = f"{view.cb(i.target_cb)}[{i.first_slot}..{i.first_slot + i.pages - 1}]"
-    return ["noc_async_write_core", view.cb(i.cb), "->", slots, f"at {i.target}"]
+    own, slots = (
+        f"{view.cb(cb)}[{places.min()}..{places.max()}]"
+        for cb, places in ((i.cb, i.slots), (i.target_cb, i.target_slots))
+    )
+    return ["noc_async_write_core", own, "->", slots, f"at {i.target}"]
 
 
 def _sfpu_fill(view: CoreView, name: str, i: ins.SfpuFill) -> list[str]:

@@ -23,7 +23,7 @@ from dialects.errors import CapacityError
 from dialects.grid import ProgramOp, UsesAttr
 from dialects.weight_formats import WeightFormats
 from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
-from passes.contraction_loops import as_loop, discard
+from passes.contraction_loops import as_loop, as_split_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
 from passes.grid_prices import Axes, GridPrices
@@ -33,7 +33,7 @@ from passes.rewriting import describe_source
 from passes.row_parts import in_parts
 from passes.structure_key import structure_key
 
-FORMS = {"loop": as_loop, "parts": in_parts}
+FORMS = {"loop": as_loop, "split": as_split_loop, "parts": in_parts}
 """Other ways to write a program, by name: a function that returns one, detached, or
 None. As it comes it is "stages"."""
 
@@ -48,7 +48,9 @@ class ChooseGridPass(ModulePass):
     `search` times candidates where the context can; `multicast` says that operands
     which a line of cores shares will be multicast, `read_ahead` that masters read a
     block while they send one; `loops` that contractions may become loops over blocks of
-    their rows, `parts` that cores may share a row out that they all sum over.
+    their rows, `split` that cores may share those out, with `banks` each beside the
+    DRAM bank in which its rows lie; `parts` that cores may share a row out that they all
+    sum over.
     """
 
     name = "choose-grid"
@@ -59,6 +61,8 @@ class ChooseGridPass(ModulePass):
     multicast: bool = True
     read_ahead: bool = True
     loops: bool = True
+    split: bool = True
+    banks: bool = True
     parts: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -91,8 +95,9 @@ class ChooseGridPass(ModulePass):
         timer: ProgramTimer | None,
     ) -> tuple[Decision, UsesAttr]:
         """Decide for one program: as it comes, or written another way."""
-        ways = [n for n, on in (("loop", self.loops), ("parts", self.parts)) if on]
-        written = {name: FORMS[name](program) for name in ways}
+        on = {"loop": self.loops, "split": self.loops and self.split}
+        on["parts"] = self.parts
+        written = {name: form(program) for name, form in FORMS.items() if on[name]}
         others = {name: form for name, form in written.items() if form is not None}
         forms = {
             name: Form(
@@ -104,6 +109,7 @@ class ChooseGridPass(ModulePass):
                     read_ahead=self.read_ahead,
                 ),
                 name=name,
+                shards_rows=self.banks,
             )
             for name, form in {"stages": program, **others}.items()
         }
@@ -119,10 +125,15 @@ class ChooseGridPass(ModulePass):
 class Form:
     """A way to write a program: its prices, and what fits in the order of them."""
 
-    def __init__(self, prices: GridPrices, *, name: str = "stages"):
+    def __init__(
+        self, prices: GridPrices, *, name: str = "stages", shards_rows: bool = True
+    ):
         self.prices = prices
         limit = usable_bytes(prices.chip)
-        grids = list(GridCandidates(prices.program, prices.chip, prices.schedule))
+        candidates = GridCandidates(
+            prices.program, prices.chip, prices.schedule, shards_rows=shards_rows
+        )
+        grids = list(candidates)
         sizes = [prices.l1_bytes(axes) for axes in grids]
         self.least_bytes = min(sizes, default=sys.maxsize)
         fitting = [a for a, size in zip(grids, sizes, strict=True) if size <= limit]

@@ -8,15 +8,18 @@ is summed along the rows (the squares of a norm) is summed on the way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from xdsl.dialects.builtin import Float32Type, TensorType, f32
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from dialects import ttir
+from dialects.expr import Expr, Name, substitute
 from dialects.formats import DataFormat
 from dialects.grid import CombineOp, LoopOp, PadMaskOp, ProgramOp, StageOp, YieldOp
+from dialects.grid_attributes import NO_AXIS, AxisListAttr, Use, UsesAttr
 from dialects.ttir.base import element_of, shape_of
 from passes.axis_classes import ValueAxes
 from passes.form_stages import FREE, form_block
@@ -30,6 +33,18 @@ def as_loop(program: ProgramOp) -> ProgramOp | None:
     What is summed must not depend on other sums along the same axis; stages that run
     for some heads of a projection stay as they are.
     """
+    return _as_loop(program, splits=False)
+
+
+def as_split_loop(program: ProgramOp) -> ProgramOp | None:
+    """As `as_loop`, for cores that share the loop's steps out (split k).
+
+    Each of them then gets a piece of all their sums, and goes on with that.
+    """
+    return _as_loop(program, splits=True)
+
+
+def _as_loop(program: ProgramOp, *, splits: bool) -> ProgramOp | None:
     stages = program.body.block.ops
     if any(isinstance(op, LoopOp | CombineOp) or takes_part(op) for op in stages):
         return None
@@ -41,9 +56,75 @@ def as_loop(program: ProgramOp) -> ProgramOp | None:
     if found is None:
         discard(copy)
         return None
-    found.write(block)
+    loop = found.write(block)
+    if splits and not _share_sums(copy, loop):
+        discard(copy)
+        return None
     form_block(block, ValueAxes(copy), formats)
     return copy
+
+
+def _share_sums(program: ProgramOp, loop: LoopOp) -> bool:
+    """Let every core go on with a piece of the sums: what stands behind the loop runs
+    along axes of its own, shares of those of the sums.
+
+    False where an operand is read on both sides, or rows are written one by one.
+    """
+    block, axes = program.body.block, ValueAxes(program)
+    own = dict.fromkeys(axis for value in loop.carried for axis in axes.real(value))
+    behind = [op for op in block.ops if op is not loop and not isinstance(op, FREE)]
+    read = {value for op in behind for value in op.operands}
+    read_inside = {value for op in loop.walk() for value in op.operands}
+    leading = {a for v in loop.carried for a in axes.of(v)[:-2] if a != NO_AXIS}
+    rows = any(use.row is not None for use in program.makes.data)
+    if leading or rows or not own or read & read_inside & set(block.args):
+        return False
+    shares = {axis: _fresh(f"{axis}1", program) for axis in own}
+    block.insert_op_after(combine := _sum_of_pieces(loop), loop)
+    for value, total in zip(loop.carried, combine.combined, strict=True):
+        value.replace_uses_with_if(total, lambda use: use.operation is not combine)
+    uses = [
+        _renamed(use, shares) if argument in read else use
+        for argument, use in zip(block.args, program.uses.data, strict=True)
+    ]
+    program.properties["uses"] = UsesAttr(tuple(uses))
+    made = tuple(_renamed(use, shares) for use in program.makes.data)
+    program.properties["makes"] = UsesAttr(made)
+    given = program.axes.by_name()
+    further = [
+        replace(given[axis], name=share, of=axis, whole=given[axis].part)
+        for axis, share in shares.items()
+    ]
+    program.properties["axes"] = AxisListAttr((*program.axes.data, *further))
+    return True
+
+
+def _sum_of_pieces(loop: LoopOp) -> CombineOp:
+    types = [value.type for value in loop.carried]
+    body = Block(arg_types=[*types, *types])
+    sums = []
+    for own, other in zip(body.args[: len(types)], body.args[len(types) :], strict=True):
+        total = ttir.AddOp(own, other)
+        total.location = loop.location
+        body.add_op(total)
+        sums.append(total.result)
+    body.add_op(YieldOp(*sums))
+    formats = [DataFormat(word) for word in loop.formats.data]
+    return CombineOp(loop.carried, formats, Region(body), each=True)
+
+
+def _renamed(use: Use, names: Mapping[str, str]) -> Use:
+    """A use along other axes."""
+    others: dict[str, Expr] = {old: Name(new) for old, new in names.items()}
+    row, column = (substitute(entry, others) for entry in use.map)
+    axes = tuple(names.get(axis, axis) for axis in use.axes)
+    return replace(use, axes=axes, map=(row, column))
+
+
+def _fresh(name: str, program: ProgramOp) -> str:
+    while name in program.axes.by_name():
+        name += "1"
+    return name
 
 
 def takes_part(op: Operation) -> bool:
@@ -129,7 +210,7 @@ class _Contraction:
             for op in self.inside
         )
 
-    def write(self, block: Block) -> None:
+    def write(self, block: Block) -> LoopOp:
         """Move the operations into a loop in front of all others."""
         types = [TensorType(f32, shape_of(op.results[0])) for op in self.sums]
         body = Block(arg_types=types)
@@ -154,6 +235,7 @@ class _Contraction:
         )
         block.insert_op_before(loop, self.inside[0])
         self._hand_out(loop)
+        return loop
 
     def _copy(self, op: Operation, body: Block) -> SSAValue:
         """An operation inside the loop; a mean is summed there."""

@@ -17,6 +17,7 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import ttir
 from dialects.formats import DataFormat
 from dialects.grid import (
+    CombineOp,
     CausalMaskOp,
     EachUserOp,
     LoopOp,
@@ -142,7 +143,9 @@ def added_in_l1(stage: StageOp) -> dict[SSAValue, SSAValue]:
         if not isinstance(add, ttir.AddOp) or add.parent is not stage.body.block:
             continue
         for own, carried in ((add.lhs, add.rhs), (add.rhs, add.lhs)):
-            if _is_carried_sum(carried, stage) and _is_contracted(own):
+            if _is_piece_sum(carried, stage) or (
+                _is_carried_sum(carried, stage) and _is_contracted(own)
+            ):
                 found[value] = carried
     return found
 
@@ -156,6 +159,19 @@ def _is_carried_sum(value: SSAValue, stage: StageOp) -> bool:
         and value.owner is loop.body.block
         and loop.init.data[value.index] == 0.0
         and loop.formats.data[value.index] == DataFormat.FP32
+        and value.has_one_use()
+    )
+
+
+def _is_piece_sum(value: SSAValue, stage: StageOp) -> bool:
+    """Whether a value is the fp32 sum of pieces that cores gave each other."""
+    combine = stage.parent_op()
+    return (
+        isinstance(combine, CombineOp)
+        and combine.each is not None
+        and isinstance(value, BlockArgument)
+        and value.index < len(combine.values)
+        and combine.formats.data[value.index] == DataFormat.FP32
         and value.has_one_use()
     )
 

@@ -17,7 +17,7 @@ from dialects.chip import Chip
 from dialects.expr import Name
 from dialects.grid import ProgramOp
 from passes.dst_plan import capacity
-from passes.schedule import Loop, Schedule
+from passes.schedule import Combine, Loop, Schedule
 
 _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines
@@ -31,10 +31,18 @@ Axes = dict[str, Axis]
 class GridCandidates:
     """All placements of one program that are weighed."""
 
-    def __init__(self, program: ProgramOp, chip: Chip, schedule: Schedule):
+    def __init__(
+        self,
+        program: ProgramOp,
+        chip: Chip,
+        schedule: Schedule,
+        *,
+        shards_rows: bool = True,
+    ):
         self.program = program
         self.chip = chip
         self.schedule = schedule
+        self.shards_rows = shards_rows
         self.streamed = schedule.streamed
         self.capacity = capacity(fp32_dst=program.dst.data == "fp32", full_sync=False)
 
@@ -50,6 +58,10 @@ class GridCandidates:
 
     def _spreads(self) -> Iterator[Axes]:
         axes = {a.name: a for a in self.program.axes.data}
+        for combine in self.schedule.combines:
+            if combine.each:
+                yield from self._split(axes, combine)
+                return
         parallel = self.schedule.parallel
         yield dict(axes)
         for name in parallel:
@@ -76,7 +88,7 @@ class GridCandidates:
             )
             if argument in self.streamed
             for axis in axes.values()
-            if use.sharded and use.map[1] == Name(axis.name)
+            if use.sharded == "columns" and use.map[1] == Name(axis.name)
         }
         if len(columns) != 1 or not columns <= set(self.schedule.parallel):
             return
@@ -86,6 +98,30 @@ class GridCandidates:
             if cores - banks < axes[name].extent:
                 column = replace(axes[name], over="banks", cores=cores, block=1)
                 yield {**axes, name: replace(column, dealt=True)}
+
+    def _split(self, axes: Axes, combine: Combine) -> Iterator[Axes]:
+        """The steps of a loop over rows of weights to lines of cores, or to those of
+        the bank that the rows lie in, columns across; each core a piece of the sums."""
+        steps = axes[combine.loop.axis]
+        *_, column = max((c.axes for c in combine.loop.carried), key=len)
+        grid, banks = self.chip.grid, self.chip.num_dram_banks
+        ways = [("y", grid.y, "x", grid.x), ("x", grid.x, "y", grid.y)]
+        for over, most, across, rest in ways:
+            for cores in _counts(steps.extent, most):
+                for columns in _counts(axes[column].extent, rest):
+                    if cores > 1 and 2 * cores * columns > self.chip.num_cores:
+                        split = replace(steps, over=over, cores=cores)
+                        spread = replace(axes[column], over=across, cores=columns)
+                        placed = {**axes, steps.name: split, column: spread}
+                        yield _pieces(placed, combine)
+        in_each = len(self.chip.bank_cores) // banks
+        if self.shards_rows and banks in _counts(steps.extent, banks):
+            split = replace(steps, over="banks", cores=banks)
+            for columns in _counts(axes[column].extent, in_each):
+                spread = replace(
+                    axes[column], over="banks", cores=columns, stride=banks
+                )
+                yield _pieces({**axes, steps.name: split, column: spread}, combine)
 
     def _pairs(self, axes: Axes, row: str, column: str) -> Iterator[Axes]:
         for rows in _counts(axes[row].extent, self.chip.grid.y):
@@ -128,7 +164,7 @@ class GridCandidates:
             inner = [a for a in own if a not in self.schedule.outer]
             for name in inner if rows_first else reversed(inner):
                 fit = min(room, axes[name].part, blocks.get(name, room))
-                if axes[name].over == "banks":
+                if axes[name].over == "banks" and axes[name].dealt:
                     fit = 1
                 blocks[name] = fit
                 room = max(1, room // fit)
@@ -176,6 +212,30 @@ class GridCandidates:
             name: replace(axis, block=axis.part) if name in kept else axis
             for name, axis in axes.items()
         }
+
+
+def _pieces(axes: Axes, combine: Combine) -> Axes:
+    """The axes of the pieces that cores get of their sums, all about equally large."""
+    split = axes[combine.loop.axis]
+    names = dict.fromkeys(name for c in combine.carried for name in c.axes)
+    *rows, column = (
+        replace(axes[name], whole=axes[axes[name].of or name].part) for name in names
+    )
+
+    def size(across: int) -> tuple[int, int]:
+        pieces = [ceil(column.whole / across)]
+        pieces += [ceil(row.whole / (split.cores // across)) for row in rows]
+        return prod(pieces), across
+
+    counts = [n for n in range(1, split.cores + 1) if split.cores % n == 0]
+    across = min(counts if rows else [split.cores], key=size)
+    found = dict(axes)
+    for axis, cores, stride in (
+        (column, across, split.stride),
+        *((row, split.cores // across, split.stride * across) for row in rows),
+    ):
+        found[axis.name] = replace(axis, over=split.over, cores=cores, stride=stride)
+    return found
 
 
 def _normal(axes: Axes) -> Axes:

@@ -19,6 +19,7 @@ from dialects.axes import Axis
 from dialects.chip import Chip
 from dialects.formats import TILE_EDGE, DataFormat, Fidelity
 from dialects.grid import ProgramOp, StageOp, UsesAttr
+from dialects.grid_attributes import Use
 from dialects.ttir.base import shape_of
 from passes.dst_plan import Unary, Vector
 from passes.l1_budget import circular_buffer_limit, tile_bytes_of
@@ -152,8 +153,15 @@ def _held(held: Sequence[_Load], ahead: float, cores: int) -> float:
     return reading + sum(load.sending for load in held)
 
 
-def _num_cores(axes: Axes) -> int:
-    return prod(axis.cores for axis in axes.values())
+def num_cores(axes: Axes) -> int:
+    """Cores that axes are spread over; shares of a part go to those that have it."""
+    return prod(axis.cores for axis in axes.values() if axis.of is None)
+
+
+def _num_parts(axes: Axes, names: Sequence[str]) -> int:
+    """Parts that differ of a tensor with some axes."""
+    whole = {axes[name].of for name in names}
+    return prod(axes[n].cores for n in (*names, *whole) if n is not None)
 
 
 class GridPrices:
@@ -211,7 +219,7 @@ class GridPrices:
         dram = _from_dram(others)
         return Price(
             _LAUNCH,
-            _held(held, dram * min(1.0, ahead / steps), _num_cores(axes)),
+            _held(held, dram * min(1.0, ahead / steps), num_cores(axes)),
             before,
             compute,
             sum(load.moving for load in others),
@@ -251,8 +259,20 @@ class GridPrices:
     def uses(self, axes: Axes) -> UsesAttr:
         """The uses of the program's operands, with the depths of their buffers."""
         depths = self.depths(axes)
-        uses = zip(self.program.uses.data, self.arguments, strict=True)
-        return UsesAttr(tuple(replace(u, depth=depths.get(a)) for u, a in uses))
+        uses = [
+            replace(use, depth=depths.get(a), sharded=self._sharded(a, use, axes))
+            for use, a in zip(self.program.uses.data, self.arguments, strict=True)
+        ]
+        return UsesAttr(tuple(uses))
+
+    def _sharded(self, argument: SSAValue, use: Use, axes: Axes) -> str | None:
+        """How an operand lies in DRAM banks; weights whose rows cores share out lie as
+        those are spread."""
+        split = {c.loop.axis for c in self.schedule.combines if c.each}
+        if argument not in self.streamed or not split:
+            return use.sharded
+        beside = any(axes[axis].over == "banks" for axis in split)
+        return "rows" if beside else None
 
     def _num_shared_loops(self, axes: Axes) -> int:
         """Loops whose cores hand their results to the first of them."""
@@ -287,10 +307,10 @@ class GridPrices:
     ) -> _Load:
         """What it takes to load all of an operand into a buffer of `depth` blocks."""
         tiles, size = self._share_tiles(operand, axes), self._share_bytes(operand, axes)
-        cores = _num_cores(axes)
+        cores = num_cores(axes)
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
-        sharing = cores / prod(axes[a].cores for a in operand.axes)
+        sharing = cores / _num_parts(axes, operand.axes)
         rows = self._rows(axes)
         large = self.schedule.block_tiles(operand, axes) >= MIN_MULTICAST_TILES
         sent = self.multicast and large
@@ -304,15 +324,13 @@ class GridPrices:
             )
             column_bytes = size * in_column
             return _Load(cycles, sending, size * masters, column_bytes, masters, ahead)
-        beside = self._column_beside_bank(operand, axes)
-        if beside is not None:
-            fullest = ceil(beside.extent / self.chip.num_dram_banks)
-            column = size / beside.share
-            # Cores beside a bank share it: it is busy until all its columns are out.
-            bank = fullest * column / _BANK_BYTES_PER_CYCLE
-            all_columns = fullest * self.chip.num_dram_banks * column
+        fullest = self._fullest_shard_bytes(operand, axes)
+        if fullest is not None:
+            # Cores beside a bank share it: it is busy until all of it is out.
+            bank = fullest / _BANK_BYTES_PER_CYCLE
             cycles = max(size / _CORE_BYTES_PER_CYCLE + blocks * _BARRIER, bank)
-            return _Load(cycles, 0.0, all_columns * _BANK_GAIN, 0.0, cores)
+            whole = fullest * self.chip.num_dram_banks
+            return _Load(cycles, 0.0, whole * _BANK_GAIN, 0.0, cores)
         crowding = 1.0
         if crowded and not operand.resident and not self._is_gathered:
             crowding += _BANK_PENALTY * (self._fullest_bank(operand, axes) - 1.0)
@@ -320,15 +338,22 @@ class GridPrices:
 
     def _rows(self, axes: Axes) -> int:
         """Cores of the fullest column."""
-        down = prod(a.cores for a in axes.values() if a.over == "y")
-        folded = prod(a.cores for a in axes.values() if a.over == "xy")
+        own = [a for a in axes.values() if a.of is None]
+        down = prod(a.cores for a in own if a.over == "y")
+        folded = prod(a.cores for a in own if a.over == "xy")
         return max(down, ceil(folded / self.chip.grid.x))
 
-    def _column_beside_bank(self, operand: Operand, axes: Axes) -> Axis | None:
-        """The axis that brings an operand's columns to the cores beside their bank."""
-        if not self.program.uses.data[self.arguments.index(operand.value)].sharded:
+    def _fullest_shard_bytes(self, operand: Operand, axes: Axes) -> float | None:
+        """Bytes in the fullest bank of an operand that is read by cores beside it, its
+        columns dealt to them or a run of its rows; None for others."""
+        spread = [axes[a] for a in operand.axes if axes[a].over == "banks"]
+        if not spread or operand.value not in self.streamed:
             return None
-        return next((axes[a] for a in operand.axes if axes[a].over == "banks"), None)
+        first, banks = spread[0], self.chip.num_dram_banks
+        line = self.tile_bytes[operand.value] * prod(
+            axes[a].extent for a in operand.axes if a != first.name
+        )
+        return line * (ceil(first.extent / banks) if first.dealt else first.part)
 
     def _fullest_bank(self, operand: Operand, axes: Axes) -> float:
         """Reads of the fullest DRAM bank over the mean, when all cores begin a block.
@@ -392,7 +417,9 @@ class GridPrices:
             vector = isinstance(step, Unary | Vector)
             finish += _vector_tile(step) if vector else _MATRIX_TILE
         combine = next((c for c in self.schedule.combines if c.holds(index)), None)
-        times = 1.0 if combine is None else axes[combine.loop.axis].cores - 1.0
+        times = 1.0
+        if combine is not None:
+            times = axes[combine.loop.axis].cores - 1.0 + combine.each
         times *= _running(stage, axes)
         return times * (contraction + results * (finish + _MATRIX_TILE))
 
@@ -420,6 +447,7 @@ def _vector_tile(step: Unary | Vector) -> float:
 def _shared_line(axes: Axes, used: tuple[str, ...]) -> str | None:
     """The way along which all cores want the same tiles of an operand, if any."""
     spread: dict[str | None, list[str]] = {}
+    used = (*used, *(axes[name].of or name for name in used))
     for name, axis in axes.items():
         if axis.over is not None and axis.cores > 1:
             spread.setdefault(axis.over, []).append(name)

@@ -73,7 +73,8 @@ def partition_of(
     """
     orders = {axis.over for axis in axes.values()} - {None}
     names = frozenset[str]().union(*(entry.names() for entry in map_))
-    takes_turns = any(axis.dealt for axis in axes.values())
+    takes_turns = any(axes[axis].of is not None for axis in own)
+    takes_turns |= any(axis.dealt for axis in axes.values())
     if takes_turns or orders - {"x", "y", "xy"} or names - set(own):
         return None
     positions, takes_part = _positions(axes, chip)
@@ -110,7 +111,8 @@ def _positions(
     positions: dict[str | None, np.ndarray] = {"x": x, "y": y, "xy": folded}
     positions[None] = np.zeros_like(x)
     for axis in axes.values():
-        takes_part &= _start(axis, positions) < axis.extent
+        if axis.of is None:
+            takes_part &= _start(axis, positions) < axis.extent
     return positions, takes_part
 
 
@@ -216,7 +218,7 @@ class Demands:
         most = prod(self.axes[axis].share for axis in own)
         spread = {axis.over: 1 for axis in self.axes.values()}
         for axis in self.axes.values():
-            spread[axis.over] *= axis.cores
+            spread[axis.over] *= axis.cores if axis.of is None else 1
         sent = {"x": ("x",), "y": ("y",), "xy": ("x", "y", "xy")}.get(
             use.along or "", ()
         )

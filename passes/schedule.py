@@ -104,7 +104,8 @@ class Combine:
     """Stages that make one of what two cores carried out of a loop.
 
     `others` are the region's arguments for the other core; `carried` those for this
-    one, and what becomes of them.
+    one, and what becomes of them. With `each`, every core combines a piece of its own,
+    taking in those of all cores.
     """
 
     op: CombineOp
@@ -113,6 +114,7 @@ class Combine:
     last: int
     carried: tuple[Carried, ...]
     others: tuple[SSAValue, ...]
+    each: bool = False
 
     def holds(self, stage: int) -> bool:
         """Whether a stage runs for each other core."""
@@ -169,14 +171,23 @@ class Schedule:
         inside = self._inside(op.body.block)
         (loop,) = (lp for lp in self.loops if lp.op is op.values[0].owner)
         own = op.body.block.args[: len(op.values)]
+        each = op.each is not None
         carried = tuple(
-            Carried(argument, yielded, result, before.axes, before.data_format, 0.0)
+            Carried(
+                argument,
+                yielded,
+                result,
+                self.axes.real(result),
+                before.data_format,
+                0.0,
+                added=each,
+            )
             for argument, yielded, result, before in zip(
                 own, op.yielded, op.combined, loop.carried, strict=True
             )
         )
         others = tuple(op.body.block.args[len(own) :])
-        return Combine(op, loop, inside[0], inside[-1], carried, others)
+        return Combine(op, loop, inside[0], inside[-1], carried, others, each)
 
     def _loop(self, op: LoopOp) -> Loop:
         inside = self._inside(op.body.block)
@@ -400,6 +411,7 @@ class Schedule:
             total += size * prod(self._resident(axes[a]) for a in carried.axes)
         for combine in self.combines:
             slots = axes[combine.loop.axis].cores
+            slots += int(combine.each)
             for carried in combine.carried:
                 size = carried.data_format.tile_bytes * (slots if slots > 1 else 0)
                 total += size * prod(self._resident(axes[a]) for a in carried.axes)

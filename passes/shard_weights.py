@@ -13,12 +13,14 @@ from math import ceil
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.chip import load_chip
 from dialects.expr import Name
 from dialects.formats import TILE_EDGE
 from dialects.grid import ProgramOp, UsesAttr
+from dialects.grid_attributes import Use
 from dialects.ttir.base import shape_of
 from passes.schedule import streamed_weights
 
@@ -47,15 +49,18 @@ def _mark(program: ProgramOp, banks: int) -> None:
     uses = [
         replace(
             use,
-            sharded=argument in streamed
-            and isinstance(use.map[1], Name)
-            and is_balanced(shape_of(source), banks),
+            sharded=_sharded(use, source, banks) if argument in streamed else None,
         )
         for use, argument, source in zip(
             program.uses.data, program.body.block.args, program.inputs, strict=True
         )
     ]
     program.properties["uses"] = UsesAttr(tuple(uses))
+
+
+def _sharded(use: Use, source: SSAValue, banks: int) -> str | None:
+    fits = isinstance(use.map[1], Name) and is_balanced(shape_of(source), banks)
+    return "columns" if fits else None
 
 
 def is_balanced(shape: tuple[int, ...], banks: int) -> bool:

@@ -91,12 +91,17 @@ SWITCHES = (
     Switch(
         "dram-sharding",
         "weights are interleaved over the DRAM banks tile by tile",
-        ("shard-weights",),
+        ("shard-weights", "choose-grid.banks"),
     ),
     Switch(
         "contraction-loops",
         "rows of a matmul are in L1 whole before it begins",
         ("choose-grid.loops",),
+    ),
+    Switch(
+        "split-k",
+        "a core sums over all rows of the weights' columns that it has",
+        ("choose-grid.split",),
     ),
     Switch(
         "row-parts",

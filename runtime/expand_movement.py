@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from xdsl.ir import Operation
@@ -11,7 +11,7 @@ from dialects import tensix_movement as movement
 from dialects.chip import Core
 from dialects.errors import NetlistError
 from dialects.expr import Expr, Name
-from dialects.program import CircularBuffer, Multicast
+from dialects.program import CircularBuffer, Gather, Multicast
 from dialects.read_ahead import transaction_ids
 from dialects.syntax import ExprAttr, LocalAttr
 from runtime import instructions as ins
@@ -283,6 +283,7 @@ def _contribute(expander: Expander, op: movement.ContributeOp, site: int) -> Ste
     arrived = expander.semaphore(f"{gather.name}.arrived")
 
     def run(walk: Walk) -> None:
+        assert gather.noc is not None
         index = facts.place_on(gather.axis, walk.core)
         first = facts.along(gather.axis, walk.core, 0)
         walk.out += [
@@ -291,11 +292,11 @@ def _contribute(expander: Expander, op: movement.ContributeOp, site: int) -> Ste
         ]
         for source, target in gather.pairs:
             own, other = (facts.circular_buffers[name] for name in (source, target))
-            pages = own.block_pages
-            slot = (index - 1) * pages
+            slots = np.arange(own.block_pages)
+            there = slots + (index - 1) * own.block_pages
             walk.out.append(
                 ins.CoreWrite(
-                    site, own.index, pages, other.index, slot, first, gather.noc
+                    site, own.index, slots, other.index, there, first, gather.noc
                 )
             )
         walk.out += [
@@ -313,6 +314,7 @@ def _collect(expander: Expander, op: movement.CollectOp, site: int) -> Step:
     arrived = expander.semaphore(f"{gather.name}.arrived")
 
     def run(walk: Walk) -> None:
+        assert gather.noc is not None
         count = int(op.count.data.evaluate(walk.env))
         for place in range(1, count + 1):
             core = facts.along(gather.axis, walk.core, place)
@@ -323,6 +325,59 @@ def _collect(expander: Expander, op: movement.CollectOp, site: int) -> Step:
         ]
 
     return run
+
+
+def _exchange(expander: Expander, op: movement.ExchangeOp, site: int) -> Step:
+    facts = expander.facts
+    gather = facts.gathers[op.gather.data]
+    ready = expander.semaphore(f"{gather.name}.ready")
+    arrived = expander.semaphore(f"{gather.name}.arrived")
+
+    def run(walk: Walk) -> None:
+        line = facts.line(gather.axis, walk.core)
+        own = line.index(walk.core)
+        others = (*line[own + 1 :], *line[: own + 1])  # not all to the same at once
+        nocs = {core: _way(expander, walk, gather, core) for core in others}
+        for core in others:
+            walk.out.append(ins.SemaphoreInc(site, ready, core, 1, nocs[core]))
+        walk.out.append(ins.SemaphoreWait(site, ready, len(line)))
+        walk.out.append(ins.SemaphoreSet(site, ready, 0))
+        for core in others:
+            for piece in _pieces(expander, walk, gather, core):
+                walk.out.append(ins.CoreWrite(site, *piece, core, nocs[core]))
+        walk.out.append(ins.WriteBarrier(site))
+        for core in others:
+            walk.out.append(ins.SemaphoreInc(site, arrived, core, 1, nocs[core]))
+        walk.out.append(ins.SemaphoreWait(site, arrived, len(line)))
+        walk.out.append(ins.SemaphoreSet(site, arrived, 0))
+
+    return run
+
+
+def _way(expander: Expander, walk: Walk, gather: Gather, core: Core) -> int:
+    if gather.noc is not None:
+        return gather.noc
+    return expander.facts.chip.nearest_noc(walk.core, core)
+
+
+def _pieces(
+    expander: Expander, walk: Walk, gather: Gather, core: Core
+) -> Iterator[tuple[int, np.ndarray, int, np.ndarray]]:
+    """Buffer and pages of each piece of a core, and its place in the slots there."""
+    facts, here = expander.facts, dict(walk.ranges)
+    place = facts.place_on(gather.axis, walk.core)
+    for source, target in gather.pairs:
+        own, other = (facts.circular_buffers[name] for name in (source, target))
+        axes = other.axes[1:]
+        walk.ranges.update({axis: facts.ranges_on(core)[axis] for axis in axes})
+        slots = expander.slots(walk, own, axes).reshape(-1)
+        sizes = [np.arange(walk.ranges[axis].size) for axis in axes]
+        walk.ranges.update(here)
+        there = np.full(1, place * other.strides[0])
+        for places, stride in zip(np.ix_(*sizes), other.strides[1:], strict=True):
+            there = there + places * stride
+        if slots.size:
+            yield own.index, slots, other.index, there.reshape(-1)
 
 
 def _multicast_write(
@@ -420,6 +475,7 @@ MOVEMENT: dict[type, Builder] = {
     movement.ReceiveOp: _receive,
     movement.ContributeOp: _contribute,
     movement.CollectOp: _collect,
+    movement.ExchangeOp: _exchange,
     movement.MulticastWriteOp: _multicast_write,
     movement.SemaphoreSetOp: _semaphore(ins.SemaphoreSet),
     movement.SemaphoreWaitOp: _semaphore(ins.SemaphoreWait),

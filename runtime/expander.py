@@ -91,6 +91,7 @@ class Expander:
         self.sites: list[Operation] = []
         self._slots: dict[object, np.ndarray] = {}
         self._maps: dict[str, TileMap | None] = {}
+        self._shared_out = any(axis.of for axis in facts.axes.values())
         self.semaphores = dict(facts.semaphores)
         for name in facts.multicasts:
             self.semaphores[f"{name}.ready"] = 0
@@ -242,7 +243,8 @@ class Expander:
         """Page offsets in a buffer's block over the current ranges of `axes`.
 
         The result has one dimension for each of `axes`; axes that the buffer does
-        not have repeat its tiles. Its other axes stand at their current start.
+        not have repeat its tiles; of an axis that one of `axes` is `of`, it takes
+        that one's share. Its other axes stand at their current start.
         `turned` counts the tiles by which its last axis is rotated.
         """
         bases = walk.bases.get(buffer.name)
@@ -251,7 +253,11 @@ class Expander:
                 f"%{buffer.name} is used before it is reserved or waited for"
             )
         places = []
-        for axis, base, bound in zip(buffer.axes, bases, buffer.bounds, strict=True):
+        named: Sequence[str] = buffer.axes
+        if self._shared_out:
+            shares = {self.facts.axes[axis].of: axis for axis in axes}
+            named = [shares.get(axis, axis) for axis in buffer.axes]
+        for axis, base, bound in zip(named, bases, buffer.bounds, strict=True):
             current = walk.ranges[axis]
             offset = current.place - base
             if offset < 0 or offset + current.size > bound:
@@ -266,7 +272,9 @@ class Expander:
             self._require_whole(buffer)
         key = (buffer.name, tuple(axes), shape, tuple(places), turned)
         if key not in self._slots:
-            self._slots[key] = _slots(buffer, axes, shape, places, turned)
+            self._slots[key] = _slots(
+                buffer, named, axes, shape=shape, places=places, turned=turned
+            )
         return self._slots[key]
 
     def _require_whole(self, buffer: CircularBuffer) -> None:
@@ -407,16 +415,19 @@ class Expander:
 
 def _slots(
     buffer: CircularBuffer,
+    named: Sequence[str],
     axes: Sequence[str],
+    *,
     shape: tuple[int, ...],
     places: Sequence[tuple[int, int]],
     turned: int,
 ) -> np.ndarray:
-    """Page offsets over `axes`, for (offset, size) in the block along each axis."""
+    """Page offsets over `axes`, for (offset, size) in the block along each of its axes,
+    `named` as they are in `axes`."""
     total = np.zeros(shape, np.int64)
-    last = len(buffer.axes) - 1
+    last = len(named) - 1
     for number, (axis, stride, bound, (offset, size)) in enumerate(
-        zip(buffer.axes, buffer.strides, buffer.bounds, places, strict=True)
+        zip(named, buffer.strides, buffer.bounds, places, strict=True)
     ):
         steps = np.arange(size if axis in axes else 1) + offset
         if number == last and turned:

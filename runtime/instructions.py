@@ -220,16 +220,16 @@ class MulticastWrite(Instruction):
 
 @dataclass(slots=True)
 class CoreWrite(Instruction):
-    """Write the block at the front of `cb` into slots of `target_cb` on another core.
+    """Write pages at the front of `cb` to places of `target_cb` on a core.
 
     The target has reserved all of its buffer; the data count as landed when a
     semaphore that this core raises there behind them is seen.
     """
 
     cb: int
-    pages: int
+    slots: np.ndarray
     target_cb: int
-    first_slot: int
+    target_slots: np.ndarray
     target: Core
     noc: int
 

@@ -292,7 +292,7 @@ class Walker(ComputeWalk):
         waiting.append((i.cb, position, values))
 
     def _core_write(self, thread: Thread, i: ins.CoreWrite) -> bool:
-        values = self._front(thread, i.cb, np.arange(i.pages))
+        values = self._front(thread, i.cb, i.slots)
         receiver = self.cores.get(i.target)
         buffer = None if receiver is None else receiver.buffers[i.target_cb]
         if buffer is None or buffer.reserved != len(buffer.pages):
@@ -303,11 +303,11 @@ class Walker(ComputeWalk):
                 "the first core reserves its slots before it collects",
             )
         assert receiver is not None
-        position = buffer.back(np.arange(i.pages) + i.first_slot)
+        position = buffer.back(i.target_slots)
         buffer.pages[position] = IN_FLIGHT
         waiting = receiver.in_flight.setdefault(thread.state.core, [])
         waiting.append((i.target_cb, position, values))
-        thread.writes.append((i.cb, np.arange(i.pages)))
+        thread.writes.append((i.cb, i.slots))
         return True
 
     def _semaphore_multicast(self, thread: Thread, i: ins.SemaphoreMulticast) -> bool:

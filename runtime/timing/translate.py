@@ -266,18 +266,20 @@ class _Writer:
             self.risc.note_cast(op)
 
     def core_write(self, op: ins.CoreWrite) -> None:
-        size = op.pages * self.launch.circular_buffers[op.cb].page_bytes
-        builder = self.translation.builder
-        place = builder.core_place(op.target)
-        self.noc_bytes += size
+        """Pages that lie together on both sides are one write."""
+        page_bytes = self.launch.circular_buffers[op.cb].page_bytes
+        place = self.translation.builder.core_place(op.target)
+        self.noc_bytes += len(op.slots) * page_bytes
         issue = self.costs.write_issue_cycles
-        self.risc.transfer(
-            t.WRITE,
-            np.array([place], np.int64),
-            num_bytes=size,
-            noc=op.noc,
-            issue_cycles=issue,
-        )
+        ends = (np.diff(op.slots) != 1) | (np.diff(op.target_slots) != 1)
+        for pages in np.diff([0, *(np.flatnonzero(ends) + 1), len(op.slots)]):
+            self.risc.transfer(
+                t.WRITE,
+                np.array([place], np.int64),
+                num_bytes=int(pages) * page_bytes,
+                noc=op.noc,
+                issue_cycles=issue,
+            )
 
     # -- semaphores ------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 // CHECK-LABEL: @many_columns
 func.func @many_columns(%x: tensor<32x128xbf16>, %w: tensor<128x768xbf16> {ttcore.argument_type = #ttcore.argument_type<parameter>, ttir.name = "w"}) -> tensor<32x768xbf16> {
-  // CHECK: uses ([m, k] at [m, k], [k, n] at [k, n] sharded)
+  // CHECK: uses ([m, k] at [m, k], [k, n] at [k, n] sharded columns)
   %0 = "ttir.linear"(%x, %w) <{transpose_a = false, transpose_b = false}> : (tensor<32x128xbf16>, tensor<128x768xbf16>) -> tensor<32x768xbf16>
   func.return %0 : tensor<32x768xbf16>
 }
