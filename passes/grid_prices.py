@@ -35,6 +35,7 @@ _BANK_PENALTY = 0.15  # slower for each time that the fullest bank exceeds the m
 _BANK_BYTES_PER_CYCLE = 22.3  # one bank, any number of readers [4.5]
 _BARRIER = 500  # from the last read to its data, and the block to the reader [4.5]
 _MULTICAST_BYTES_PER_CYCLE = 25  # linked, to a row or all [4.2]
+_EXCHANGE_BYTES_PER_CYCLE = 16  # pieces to all cores of a line (the time engine)
 _MULTICAST_START = 900  # handshake and path reservation [5]
 _LAUNCH = 2050  # traced op-to-op gap [5]
 _UNPACK_BYTES_PER_CYCLE = 53  # both operands [timing study 3]
@@ -76,8 +77,8 @@ Axes = dict[str, Axis]
 class Price:
     """What a launch would cost by first-order formulas, in cycles of the busiest core.
 
-    `held` loads what stays, `before` computes ahead of the first streamed block;
-    `compute` then runs beside `streamed` (transfers that a core issues), `dram` (all
+    `held` loads what stays, `before` computes ahead of the first streamed block,
+    `behind` is what waits for the last one on all cores; `compute` runs beside `streamed` (transfers that a core issues), `dram` (all
     streamed bytes at the rate of all banks) and `write`, in `steps` blocks; `ahead` of
     them may be there before the computing begins.
     """
@@ -89,6 +90,7 @@ class Price:
     streamed: float
     dram: float
     write: float
+    behind: float
     steps: int
     ahead: int
 
@@ -102,7 +104,7 @@ class Price:
         hidden = min(self.compute, moving)
         overlap = max(self.compute, moving)
         overlap += hidden * max(1 / self.steps, _SHOWING)
-        return self.launch + self.held + self.before + overlap
+        return self.launch + self.held + self.before + overlap + self.behind
 
 
 @dataclass(frozen=True)
@@ -203,8 +205,12 @@ class GridPrices:
         weights = [lp for lp in self.schedule.loops if self.schedule.weights_in(lp)]
         first = min([first, *(loop.first for loop in weights)])
         before = sum(self._stage_price(i, axes) for i in stages if i < first)
-        compute = sum(self._stage_price(i, axes) for i in stages if i >= first)
+        exchanges = [c.first for c in self.schedule.combines if c.each]
+        last = min(exchanges, default=len(stages))
+        compute = sum(self._stage_price(i, axes) for i in stages[first:last])
         compute += _MULTICAST_START * self._num_shared_loops(axes)
+        behind = sum(self._stage_price(i, axes) for i in stages[last:])
+        behind += self._exchange_price(axes)
         depths = self.depths(axes)
         loads = {
             operand: self._load(
@@ -225,6 +231,7 @@ class GridPrices:
             sum(load.moving for load in others),
             dram,
             self._write_price(axes),
+            behind,
             steps,
             ahead,
         )
@@ -278,6 +285,15 @@ class GridPrices:
         """Loops whose cores hand their results to the first of them."""
         combines = self.schedule.combines
         return sum(axes[combine.loop.axis].cores > 1 for combine in combines)
+
+    def _exchange_price(self, axes: Axes) -> float:
+        """Cycles until every core has its pieces of what loops carried out."""
+        carried = [c for b in self.schedule.combines if b.each for c in b.loop.carried]
+        num_bytes = sum(
+            c.data_format.tile_bytes * prod(axes[a].part for a in c.axes)
+            for c in carried
+        )
+        return num_bytes / _EXCHANGE_BYTES_PER_CYCLE
 
     def _steps(self, axes: Axes) -> int:
         """Blocks that pass by one after the other, the computing beside the reading."""
@@ -363,11 +379,8 @@ class GridPrices:
         number = self.arguments.index(operand.value)
         use = self.program.uses.data[number]
         source = shape_of(self.program.inputs[number])
-        blocks = np.meshgrid(
-            self.cores,
-            *(np.arange(axes[a].block) for a in operand.axes),
-            indexing="ij",
-        )
+        sizes = self.schedule.block_sizes(operand, axes)
+        blocks = np.meshgrid(self.cores, *map(np.arange, sizes), indexing="ij")
         uses = self.program.uses.data
         env: dict[str, np.ndarray | int] = {
             u.scalars[0]: 0 for u in uses if u.scalars is not None

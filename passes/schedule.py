@@ -473,14 +473,18 @@ class Schedule:
 
     def block_tiles(self, operand: Operand, axes: dict[str, Axis]) -> int:
         """Tiles that are loaded at a time, in one block of the circular buffer."""
+        return prod(self.block_sizes(operand, axes))
+
+    def block_sizes(self, operand: Operand, axes: dict[str, Axis]) -> list[int]:
+        """Tiles of such a block along each axis of an operand."""
         if operand.resident or operand.loop is not None:
-            return prod(self._resident(axes[a]) for a in operand.axes)
+            return [self._resident(axes[a]) for a in operand.axes]
         kept = self.keeps_column(operand, axes)
         made = self.axes.real(self.outputs[0])
-        return prod(
+        return [
             axes[a].part if kept and a not in made else axes[a].block
             for a in operand.axes
-        )
+        ]
 
     def keeps_column(self, operand: Operand, axes: dict[str, Axis]) -> bool:
         """Whether weights of a column block stay while the rows of a core pass by."""
