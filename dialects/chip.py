@@ -73,7 +73,8 @@ class Chip:
         The first of each bank come first, then the second, and so on. Reads on NoC 0
         go right, then down: a bank's cores are those of one row behind its endpoint,
         up to the next column of DRAM. Where that row has no workers it is the next free
-        row below, so that no two banks share a link (wormhole.md section 4.5).
+        row below, so that no two banks share a link (wormhole.md section 4.5). Where
+        enough cores are left over, each bank gets the nearest of them last.
         """
         free = {end.noc_x: list(range(self.grid.y)) for end in self.dram_endpoints}
         banks = range(self.num_dram_banks)
@@ -84,11 +85,28 @@ class Chip:
             rows[bank] = self._row_below(end, free[end.noc_x])
             free[end.noc_x].remove(rows[bank])
         lines = [self._columns_behind(end) for end in self.dram_endpoints]
-        return tuple(
+        beside = [
             Core(lines[bank][place], rows[bank])
             for place in range(min(map(len, lines)))
-            for bank in range(self.num_dram_banks)
-        )
+            for bank in banks
+        ]
+        left = [core for core in self.cores if core not in beside]
+        last: list[Core] = []
+        for end in self.dram_endpoints if len(left) >= self.num_dram_banks else ():
+            last.append(min(left, key=lambda core: self._hops_behind(end, core)))
+            left.remove(last[-1])
+        return (*beside, *last)
+
+    @property
+    def cores(self) -> tuple[Core, ...]:
+        """All worker cores, row by row."""
+        return tuple(Core(x, y) for y in range(self.grid.y) for x in range(self.grid.x))
+
+    def _hops_behind(self, end: NocPoint, core: Core) -> int:
+        """Hops from a DRAM tile to a core on NoC 0."""
+        there = self.noc_point(core)
+        right = (there.noc_x - end.noc_x) % self.noc_columns
+        return right + (there.noc_y - end.noc_y) % self.noc_rows
 
     @property
     def _used_rows(self) -> tuple[int, ...]:
