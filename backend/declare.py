@@ -114,9 +114,7 @@ def _declare_combine(low: Lowering, combine: Combine) -> None:
         entries, kind = _whole(low, carried.axes), WordAttr(carried.data_format)
         if combine.each:
             sources.append(low.name(old.argument))
-            _declare(
-                low, carried.argument, f"cb_own{count}", entries, data_format=kind
-            )
+            _declare(low, carried.argument, f"cb_own{count}", entries, data_format=kind)
             low.buffers[carried.result] = low.buffers[carried.argument]
         else:
             sources.append(f"cb_s{count}")

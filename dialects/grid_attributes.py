@@ -110,7 +110,8 @@ class Layout:
         return text if self.over is None else f"{text} over {self.over}"
 
 
-DRAM = Layout()
+DRAM, INTERLEAVED = Layout(), Layout("l1")
+"""Page by page over the DRAM banks, or over all cores."""
 
 
 @dataclass(frozen=True)

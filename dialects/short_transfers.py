@@ -263,7 +263,9 @@ def read_fill(
         stated = {"gather": gather, "count": read(parser, ExprAttr)}
         ops = [movement.CollectOp.create(properties=stated)]
     elif parser.parse_optional_keyword("exchange") is not None:
-        ops = [movement.ExchangeOp.create(properties={"gather": read(parser, LocalAttr)})]
+        ops = [
+            movement.ExchangeOp.create(properties={"gather": read(parser, LocalAttr)})
+        ]
     elif parser.parse_optional_keyword("lent") is not None:
         ops = []
     else:

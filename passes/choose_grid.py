@@ -22,6 +22,7 @@ from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
 from dialects.grid import ProgramOp, UsesAttr
 from dialects.weight_formats import WeightFormats
+from passes.assumed_layouts import in_dram, lay_in_l1
 from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
 from passes.contraction_loops import as_loop, as_split_loop, discard
 from passes.decisions import Candidate, Decision
@@ -50,7 +51,7 @@ class ChooseGridPass(ModulePass):
     block while they send one; `loops` that contractions may become loops over blocks of
     their rows, `split` that cores may share those out, with `banks` each beside the
     DRAM bank in which its rows lie; `parts` that cores may share a row out that they all
-    sum over.
+    sum over; `aligned` that tensors between programs will lie in L1 where they fit.
     """
 
     name = "choose-grid"
@@ -64,6 +65,7 @@ class ChooseGridPass(ModulePass):
     split: bool = True
     banks: bool = True
     parts: bool = True
+    aligned: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
@@ -73,6 +75,8 @@ class ChooseGridPass(ModulePass):
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 stored = operand_formats(program, formats)
+                if self.aligned:
+                    lay_in_l1(program, chip)
                 key = (self, structure_key(program), *stored)
                 if key not in known:
                     known[key] = self._choose(program, chip, formats, timer)
@@ -85,7 +89,8 @@ class ChooseGridPass(ModulePass):
             for number, program in enumerate(decision.programs):
                 program = decision.programs[number] = _as(decision.chosen.form, program)
                 program.properties["axes"] = decision.chosen.attribute
-                program.properties["uses"] = uses
+                program.properties["uses"] = in_dram(uses)
+                program.properties["makes"] = in_dram(program.makes)
 
     def _choose(
         self,

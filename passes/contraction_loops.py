@@ -103,7 +103,9 @@ def _sum_of_pieces(loop: LoopOp) -> CombineOp:
     types = [value.type for value in loop.carried]
     body = Block(arg_types=[*types, *types])
     sums = []
-    for own, other in zip(body.args[: len(types)], body.args[len(types) :], strict=True):
+    for own, other in zip(
+        body.args[: len(types)], body.args[len(types) :], strict=True
+    ):
         total = ttir.AddOp(own, other)
         total.location = loop.location
         body.add_op(total)

@@ -131,7 +131,7 @@ SWITCHES = (
     Switch(
         "grid-alignment",
         "what one program leaves for the next goes through DRAM",
-        ("align-grids",),
+        ("choose-grid.aligned", "align-grids"),
     ),
 )
 
