@@ -35,7 +35,8 @@ def steps_of(low: Lowering, loop: Loop, body: Sequence[Operation]) -> list[Opera
     """The loop around the body of one step; nothing around nothing."""
     if not body:
         return []
-    if low.axes[loop.axis].dealt:
+    axis = low.axes[loop.axis]
+    if axis.dealt or (axis.cores > 1 and axis.extent % axis.part):
         has_block = Binary(">", Name(f"{loop.axis}.size"), Const(0))
         body = [build.branch(has_block, body)]
     return [build.loop(loop.axis, body, None, to=_limit(low, loop))]

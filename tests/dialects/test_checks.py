@@ -68,6 +68,36 @@ FAULTS = {
         "%parts is not a gather of @split_k",
         "contribute",
     ),
+    "a core that exchanges less often": (
+        "exchange",
+        ("exchange %pieces", "if k.index > 0 { exchange %pieces }"),
+        "core (0,0) exchanges 0 times, core (1,0) 1 times",
+        "gather %pieces",
+    ),
+    "slots for fewer pieces": (
+        "exchange",
+        ("axis p 3", "axis p 2"),
+        "has not one slot for each block",
+        "gather %pieces",
+    ),
+    "a share of an axis that comes later": (
+        "exchange",
+        ("axis n1 5 of n ", "axis n1 5 of q "),
+        "'q' is not an axis before this of @split_k",
+        "axis n1",
+    ),
+    "a share of another extent": (
+        "exchange",
+        ("axis n1 5 of n ", "axis n1 4 of n "),
+        "n1 of @split_k is 4 long, n is 5",
+        "axis n1",
+    ),
+    "a share of what is dealt": (
+        "exchange",
+        ("over y 2 block 3", "over y 2 block 3 dealt"),
+        "which is itself shared out or dealt",
+        "axis n1",
+    ),
     "scalars that nobody read": (
         "update_rows",
         ("      read_scalars pos\n", ""),

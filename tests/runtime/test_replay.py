@@ -106,6 +106,7 @@ ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
 
 TOLERANCE = {
     "partials": 2e-3,
+    "exchange": 2e-3,
     "matmul_bfp8": 0.08,
     "matmul_bf16_dst": 0.02,
     "matmul_fp32": 2e-3,
