@@ -124,9 +124,10 @@ class Use:
     block `ahead` while one is sent. `index` says that
     it holds row numbers for a gather, `cleaned` that its padding is filled with zeros
     after it was read, `sharded` that each of its "columns" of tiles lies whole in one
-    DRAM bank, or a run of its "rows" for each core along their axis; `depth` how many blocks its circular buffer holds where that was decided. `scalars`
-    names an operand whose elements are run-time scalars, with the greatest that there
-    can be. Of a result, `row` says which row of each tile is written and to which row,
+    DRAM bank, or a run of its "rows" for each core along their axis; `depth` how many
+    blocks its circular buffer holds where that was decided. `scalars` names an operand
+    whose elements are run-time scalars, with the greatest that there can be. Of a
+    result, `row` says which row of each tile is written and to which row,
     counted from the tile of the map; `inplace` is the number of the operand whose
     buffer it is written to; `layout` says where it lies. `lent` says that every core
     has its part in its own shard, so that nothing is moved.

@@ -143,10 +143,10 @@ def write_fill(
     if not ops:
         return "", 0
     op = ops[0]
-    if isinstance(op, movement.CollectOp):
-        return f" collect {op.gather} from {op.count}", 1
-    if isinstance(op, movement.ExchangeOp):
-        return f" exchange {op.gather}", 1
+    if isinstance(op, movement.CollectOp | movement.ExchangeOp):
+        count = f" from {op.count}" if isinstance(op, movement.CollectOp) else ""
+        word = "collect" if count else "exchange"
+        return f" {word} {op.gather}{count}", 1
     if len(buffers) != 1:
         return "", 0
     if isinstance(op, movement.FillOp) and op.buffer == buffers[0]:

@@ -1,8 +1,8 @@
 """Where tensors between programs will lie, as `choose-grid` takes it.
 
 `align-grids` decides that behind it, when all parts are known; until then a program is
-priced and timed as if its tensors lay in L1, page by page over all cores, as far as they
-fit there.
+priced and timed as if its tensors lay in L1, page by page over all cores, as far as
+they fit there.
 """
 
 from __future__ import annotations

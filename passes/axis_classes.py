@@ -56,8 +56,9 @@ class AxisClasses:
             self._tie_pairs(op.yielded, op.carried)
         elif isinstance(op, CombineOp):
             self._tie_pairs(op.body.block.args, (*op.combined, *op.combined))
-            if op.each is None:
-                self._tie_pairs(op.values, op.combined)
+            self._tie_pairs(
+                () if op.each else op.values, () if op.each else op.combined
+            )
             self._tie_pairs(op.yielded, op.combined)
         elif isinstance(op, PositionMaskOp):
             self.same((op.positions, 0), (op.result, 0))

@@ -50,8 +50,8 @@ class ChooseGridPass(ModulePass):
     which a line of cores shares will be multicast, `read_ahead` that masters read a
     block while they send one; `loops` that contractions may become loops over blocks of
     their rows, `split` that cores may share those out, with `banks` each beside the
-    DRAM bank in which its rows lie; `parts` that cores may share a row out that they all
-    sum over; `aligned` that tensors between programs will lie in L1 where they fit.
+    DRAM bank in which its rows lie; `parts` that cores may share a row out that they
+    all sum over; `aligned` that tensors between programs will lie in L1 if they fit.
     """
 
     name = "choose-grid"

@@ -17,8 +17,8 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import ttir
 from dialects.formats import DataFormat
 from dialects.grid import (
-    CombineOp,
     CausalMaskOp,
+    CombineOp,
     EachUserOp,
     LoopOp,
     PadMaskOp,

@@ -78,9 +78,10 @@ class Price:
     """What a launch would cost by first-order formulas, in cycles of the busiest core.
 
     `held` loads what stays, `before` computes ahead of the first streamed block,
-    `behind` is what waits for the last one on all cores; `compute` runs beside `streamed` (transfers that a core issues), `dram` (all
-    streamed bytes at the rate of all banks) and `write`, in `steps` blocks; `ahead` of
-    them may be there before the computing begins.
+    `behind` is what waits for the last one on all cores; `compute` runs beside
+    `streamed` (transfers that a core issues), `dram` (all streamed bytes at the rate of
+    all banks) and `write`, in `steps` blocks; `ahead` of them may be there before the
+    computing begins.
     """
 
     launch: float

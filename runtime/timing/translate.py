@@ -272,11 +272,11 @@ class _Writer:
         self.noc_bytes += len(op.slots) * page_bytes
         issue = self.costs.write_issue_cycles
         ends = (np.diff(op.slots) != 1) | (np.diff(op.target_slots) != 1)
-        for pages in np.diff([0, *(np.flatnonzero(ends) + 1), len(op.slots)]):
+        for together in np.split(op.slots, np.flatnonzero(ends) + 1):
             self.risc.transfer(
                 t.WRITE,
                 np.array([place], np.int64),
-                num_bytes=int(pages) * page_bytes,
+                num_bytes=len(together) * page_bytes,
                 noc=op.noc,
                 issue_cycles=issue,
             )

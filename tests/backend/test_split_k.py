@@ -41,9 +41,9 @@ class Mlp(nn.Module):
 
 
 @pytest.fixture
-def candidates(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Axes]]:
-    """Where cores can share rows out they do, as the one candidate that is left says;
-    the first item of the list chooses it."""
+def candidates(monkeypatch: pytest.MonkeyPatch) -> list[Axes]:
+    """Where cores can share rows out they do, on one grid of all; which ones is kept
+    here, and how many are says which is next."""
     every, chosen = GridCandidates.__iter__, list[Axes]()
 
     def one(self: GridCandidates) -> Iterator[Axes]:
@@ -59,7 +59,7 @@ def candidates(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Axes]]:
 
     monkeypatch.setattr(GridCandidates, "__iter__", one)
     monkeypatch.setattr(choose_grid, "FORMS", {"split": as_split_loop})
-    yield chosen
+    return chosen
 
 
 @pytest.mark.parametrize("numerics", ["fast", "exact"])

@@ -158,6 +158,7 @@ WRONG = [
         "has 2 sources and 1 targets",
     ),
     (declared("gather %g of (%a) into (%c) along x noc 2"), "noc 2 does not exist"),
+    (declared("gather %g of (%a) into (%c) along x"), "gather %g states no noc"),
     (declared("kernel k on arm noc 0 { }"), "processor 'arm' is not one of"),
     (declared("kernel k on riscv0 { }"), "names its noc"),
     (declared("kernel k on trisc noc 0 { }"), "trisc reaches none"),

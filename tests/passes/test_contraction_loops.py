@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects.grid import LoopOp, ProgramOp, StageOp
 from forge.frontends.torch_export import export_program, import_program
 from passes.context import CompileContext
-from passes.contraction_loops import as_loop, discard
+from passes.contraction_loops import as_loop, as_split_loop, discard
 from passes.pipeline import PASSES, PIPELINE
 from passes.schedule import Schedule
 
@@ -89,3 +89,16 @@ def test_heads_that_stages_take_in_part_do_not_become_a_loop() -> None:
     program = only_program(formed(Heads(), (1, 64, 128)))
     assert any(isinstance(op, StageOp) and op.where for op in program.walk())
     assert as_loop(program) is None
+
+
+def test_cores_that_split_the_rows_go_on_with_pieces_of_the_sums() -> None:
+    program = only_program(formed(NormLinear(), (64, 128)))
+    split = as_split_loop(program)
+    assert split is not None
+    (combine,) = Schedule(split).combines
+    assert combine.each
+    axes = split.axes.by_name()
+    assert [axes[name].of for name in combine.carried[-1].axes] == ["m", "n"]
+    assert split.makes.data[0].axes == combine.carried[-1].axes
+    assert split.uses.data[0].axes == program.uses.data[0].axes
+    discard(split)

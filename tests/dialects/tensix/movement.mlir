@@ -8,6 +8,7 @@ tensix.netlist @movement version 1 chip "n150" {
     semaphore %s initial 1
     multicast %row of %a along y from (x, 0) noc 1
     gather %parts of (%a) into (%a) along u noc 1
+    gather %pieces of (%a) into (%a) along u each
     kernel reader on riscv0 noc 1 {
       cb_reserve_back %a
       cb_reserve_back %a, m.size * 2
@@ -35,6 +36,7 @@ tensix.netlist @movement version 1 chip "n150" {
       noc_async_write_barrier
       contribute %parts
       collect %parts from min(pos[0], 3) - 1
+      exchange %pieces
       send %row
       receive %row
       noc_async_write_multicast %a from (0, y) to (7, y)
