@@ -167,16 +167,14 @@ def load_chip(name: str) -> Chip:
             f"chip '{name}' is not known",
             advice=f"use one of {', '.join(table['chips'])}",
         )
-    own = table["chips"][name]
-    common = dict(table["wormhole"])
-    rows = [r for r in common.pop("worker_rows") if r not in own["harvested_rows"]]
+    facts = table["wormhole"] | table["chips"][name]
+    harvested = facts.pop("harvested_rows")
     return Chip(
         name=name,
-        description=own["description"],
-        grid=Core(*own["grid"]),
-        worker_columns=tuple(common.pop("worker_columns")),
-        worker_rows=tuple(rows),
-        dispatch_tile=NocPoint(*common.pop("dispatch_tile")),
-        dram_endpoints=tuple(NocPoint(*p) for p in common.pop("dram_endpoints")),
-        **common,
+        grid=Core(*facts.pop("grid")),
+        worker_columns=tuple(facts.pop("worker_columns")),
+        worker_rows=tuple(r for r in facts.pop("worker_rows") if r not in harvested),
+        dispatch_tile=NocPoint(*facts.pop("dispatch_tile")),
+        dram_endpoints=tuple(NocPoint(*p) for p in facts.pop("dram_endpoints")),
+        **facts,
     )

@@ -84,6 +84,12 @@ def bench_paper_command(
             "repeated.",
         ),
     ] = None,
+    chip: Annotated[
+        str | None,
+        typer.Option(
+            "--chip", metavar="NAME", help="On this chip, whatever the model's own."
+        ),
+    ] = None,
     weights_format: Annotated[
         str,
         typer.Option(
@@ -111,6 +117,7 @@ def bench_paper_command(
     request = PaperRequest(
         model or (),
         phase or (),
+        chip=chip,
         weights_format=weights_format,
         quick=quick,
         with_values=not no_values,

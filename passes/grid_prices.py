@@ -28,7 +28,7 @@ from passes.schedule import MIN_DEPTH, Operand, Schedule
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
 _ISSUE = 38  # one interleaved page by one RISC [4.5]
 _CORE_BYTES_PER_CYCLE = 31  # one core reading all banks [4.5]
-_DRAM_BYTES_PER_CYCLE = 190  # all cores reading interleaved pages on NoC 0 [4.5]
+_PAGED_BYTES_PER_CYCLE = 190 / 12  # a bank: all cores, interleaved pages, NoC 0 [4.5]
 _BANK_GAIN = 190 / 255  # bytes count less where cores read the bank beside them [4.5]
 _CHANNEL_BYTES_PER_CYCLE = 22.35  # one DRAM channel, sustained [4.5]
 _BANK_PENALTY = 0.15  # slower for each time that the fullest bank exceeds the mean
@@ -132,16 +132,17 @@ class _Load:
         return self.reading + self.sending
 
 
-def _from_dram(loads: Sequence[_Load]) -> float:
+def _from_dram(loads: Sequence[_Load], banks: int) -> float:
     """Cycles until all of it has come out of DRAM and into the columns of cores."""
     num_bytes = sum(load.num_bytes for load in loads)
     column_bytes = sum(load.column_bytes for load in loads)
     return max(
-        num_bytes / _DRAM_BYTES_PER_CYCLE, column_bytes / _COLUMN_BYTES_PER_CYCLE
+        num_bytes / (banks * _PAGED_BYTES_PER_CYCLE),
+        column_bytes / _COLUMN_BYTES_PER_CYCLE,
     )
 
 
-def _held(held: Sequence[_Load], ahead: float, cores: int) -> float:
+def _held(held: Sequence[_Load], ahead: float, *, cores: int, banks: int) -> float:
     """Cycles until operands that stay are there.
 
     Meanwhile all cores read streamed blocks, up to `ahead` cycles of DRAM: one that
@@ -149,7 +150,7 @@ def _held(held: Sequence[_Load], ahead: float, cores: int) -> float:
     """
     if not held:
         return 0.0
-    own = _from_dram(held)
+    own = _from_dram(held, banks)
     readers = max(load.readers for load in held)
     crowded = own + min(ahead, own * cores / readers)
     reading = max(crowded, sum(load.reading for load in held))
@@ -228,10 +229,15 @@ class GridPrices:
         others = [load for operand, load in loads.items() if not operand.resident]
         steps = self._steps(axes)
         ahead = max(depths.values(), default=MIN_DEPTH)
-        dram = _from_dram(others)
+        dram = _from_dram(others, self.chip.num_dram_banks)
         return Price(
             _LAUNCH,
-            _held(held, dram * min(1.0, ahead / steps), num_cores(axes)),
+            _held(
+                held,
+                dram * min(1.0, ahead / steps),
+                cores=num_cores(axes),
+                banks=self.chip.num_dram_banks,
+            ),
             before,
             compute,
             sum(load.moving for load in others),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from forge.arguments import require_weight_formats
@@ -19,10 +19,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PaperRequest:
-    """What a user of `forge bench paper` may choose; no names are all of them."""
+    """What a user of `forge bench paper` may choose; no names are all of them, no chip
+    is each model's own."""
 
     models: Sequence[str] = ()
     phases: Sequence[str] = ()
+    chip: str | None = None
     weights_format: str = "bf16"
     quick: bool = False
     with_values: bool = True
@@ -30,11 +32,15 @@ class PaperRequest:
 
 def run_paper(request: PaperRequest, *, json: bool) -> None:
     """Measures every model under every setting, and prints them side by side."""
+    from dialects.chip import load_chip
     from forge.paper.models import MODELS, PHASES, QUICK_PHASES
 
     require_weight_formats(request.weights_format)
     phases = request.phases or (QUICK_PHASES if request.quick else ())
     chosen = _named("model", {m.name: m for m in MODELS}, request.models)
+    if request.chip is not None:
+        chip = load_chip(request.chip).name
+        chosen = [replace(model, chip=chip) for model in chosen]
     calls = _named("phase", {p.name: p for p in PHASES}, phases)
     with step("loading torch"):
         from forge.paper.measure import measure

@@ -125,7 +125,7 @@ MODELS = (
             "head_dim": 128,
             "max_position_embeddings": 40960,
         },
-        "n150",
+        "n300-as-one",
         128,
         _reductions(10.63, 15.89, 3.58),
         0.9875,
