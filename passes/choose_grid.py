@@ -28,12 +28,13 @@ from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
 from passes.grid_prices import Axes, GridPrices
 from passes.grid_search import WORTH, GridSearch, cycles_of
+from passes.head_groups import in_groups
 from passes.l1_budget import operand_formats, usable_bytes
 from passes.rewriting import describe_source
 from passes.row_parts import in_parts
 from passes.structure_key import structure_key
 
-FORMS = {"loop": as_loop, "parts": in_parts}
+FORMS = {"loop": as_loop, "parts": in_parts, "groups": in_groups}
 """Other ways to write a program, by name: a function that returns one, detached, or
 None. As it comes it is "stages"."""
 
@@ -48,7 +49,8 @@ class ChooseGridPass(ModulePass):
     `search` times candidates where the context can; `multicast` says that operands
     which a line of cores shares will be multicast, `read_ahead` that masters read a
     block while they send one; `loops` that contractions may become loops over blocks of
-    their rows, `parts` that cores may share a row out that they all sum over.
+    their rows, `parts` that cores may share a row out that they all sum over, `groups`
+    that heads may be shared out by groups that read the same keys.
     """
 
     name = "choose-grid"
@@ -60,6 +62,7 @@ class ChooseGridPass(ModulePass):
     read_ahead: bool = True
     loops: bool = True
     parts: bool = True
+    groups: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
@@ -91,7 +94,8 @@ class ChooseGridPass(ModulePass):
         timer: ProgramTimer | None,
     ) -> tuple[Decision, UsesAttr]:
         """Decide for one program: as it comes, or written another way."""
-        ways = [n for n, on in (("loop", self.loops), ("parts", self.parts)) if on]
+        allowed = {"loop": self.loops, "parts": self.parts, "groups": self.groups}
+        ways = [name for name, on in allowed.items() if on]
         written = {name: FORMS[name](program) for name in ways}
         others = {name: form for name, form in written.items() if form is not None}
         forms = {
