@@ -18,7 +18,7 @@ from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, capacity
 from passes.region_views import stored
-from passes.schedule import Operand, Schedule
+from passes.schedule import Combine, Loop, Operand, Schedule
 
 ONES = "one"
 """Key of the scaler tile of reductions."""
@@ -224,23 +224,42 @@ class Lowering:
         ]
 
     def residents(self, depth: int) -> list[SSAValue]:
-        """Operands loaded whole at a depth of the outer loops."""
-        return [
-            operand.value
+        """Operands loaded whole at a depth of the outer loops, in the order in which
+        they are first read."""
+        found = [
+            operand
             for operand in self.schedule.operands
-            if operand.resident and operand.depth == depth
+            if operand.resident and self._depth(operand) == depth
         ]
+        late = {operand.value for operand in found if self.is_late(operand.value)}
+        return [o.value for o in sorted(found, key=lambda o: o.value in late)]
+
+    def _depth(self, operand: Operand) -> int:
+        """The depth of an operand, loops of one step left out."""
+        depth = operand.depth
+        while depth and not self.has_steps(self.outer[depth - 1]):
+            depth -= 1
+        return depth
+
+    def has_steps(self, axis: str) -> bool:
+        """Whether a core takes more than one step along an outer axis."""
+        return self.axes[axis].part > 1
 
     def is_late(self, value: SSAValue) -> bool:
-        """Whether a resident is first read in the outer loops, behind stages before."""
+        """Whether a resident is first read behind what is computed first."""
         schedule = self.schedule
-        resident = any(o.value is value and o.resident for o in schedule.operands)
-        readers = range(schedule.num_before)
-        return (
-            bool(readers)
-            and resident
-            and not any(schedule.reads(number, value) for number in readers)
+        first = schedule.items[: max(1, schedule.num_before)]
+        resident = any(
+            o.value is value and o.resident and not o.lent for o in schedule.operands
         )
+        return resident and not any(self.reads(item, value) for item in first)
+
+    def reads(self, item: Loop | Combine | int, value: SSAValue) -> bool:
+        """Whether a stage, or one of a loop, reads a value."""
+        if isinstance(item, int):
+            return self.schedule.reads(item, value)
+        numbers = range(item.first, item.last + 1)
+        return any(self.schedule.reads(number, value) for number in numbers)
 
     def sub_blocks(self, number: int, plan: DstPlan) -> dict[str, int]:
         """How far each axis of a stage goes in one Dst section."""
@@ -280,12 +299,15 @@ class Lowering:
     def outer_loop(
         self, depth: int, inner: Callable[[int], list[Operation]]
     ) -> list[Operation]:
-        """The next loop around all stages; nothing where there is none, or no body."""
+        """The next loop around all stages; nothing where there is none, or no body.
+
+        Where no core takes more than one step, its part is the step.
+        """
         if depth == len(self.outer):
             return []
         body, axis = inner(depth + 1), self.axes[self.outer[depth]]
-        if not body:
-            return []
+        if not body or not self.has_steps(axis.name):
+            return body
         if self.has_scalars and axis.extent % axis.part:
             # The last core has fewer steps; there is no element for those it lacks.
             has_step = Binary(">", Name(f"{axis.name}.size"), Const(0))

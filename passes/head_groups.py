@@ -23,6 +23,7 @@ from dialects.grid import (
     NO_AXIS,
     AxisListAttr,
     CausalMaskOp,
+    PadMaskOp,
     ProgramOp,
     StageOp,
     Use,
@@ -43,6 +44,7 @@ _FOLLOWING = (
     ttir.BinaryOp,
     ttir.TypecastOp,
     CausalMaskOp,
+    PadMaskOp,
 )
 """Operations that do the same when a leading dimension of theirs becomes two."""
 
