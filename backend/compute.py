@@ -71,7 +71,9 @@ def _held(low: Lowering, depth: int) -> tuple[list[str], list[SSAValue]]:
 
 def _may_be_unread(low: Lowering, value: SSAValue) -> bool:
     """Whether only stages that some steps leave out wait for an operand."""
-    readers = (item for item in low.schedule.items if low.reads(item, value))
+    readers = (
+        item for item in low.schedule.items if low.schedule.reads_in(item, value)
+    )
     return all(_where(low, item) is not None for item in readers)
 
 
@@ -118,12 +120,18 @@ def _compute_stages(
 
 
 def _first_needed(low: Lowering, items: Sequence[Loop | Combine | int]) -> list[str]:
-    """Operands that are waited for only where they are read."""
-    return [
-        low.name(operand.value)
+    """Operands that are waited for only where they are read, before all of a stage."""
+    readers = {
+        operand.value: [i for i in items if low.schedule.reads_in(i, operand.value)]
         for operand in low.schedule.operands
         if low.is_late(operand.value)
-        and any(low.reads(item, operand.value) for item in items)
+    }
+    return [
+        low.name(value)
+        for value, found in readers.items()
+        if any(
+            not isinstance(i, int) or value not in low.needed_behind(i) for i in found
+        )
     ]
 
 

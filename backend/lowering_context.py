@@ -18,7 +18,7 @@ from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, capacity
 from passes.region_views import stored
-from passes.schedule import Combine, Loop, Operand, Schedule
+from passes.schedule import Operand, Schedule
 
 ONES = "one"
 """Key of the scaler tile of reductions."""
@@ -116,14 +116,16 @@ class Lowering:
         if not self.streams_weights:
             return 0
         streamed = self.schedule.streamed
-        crossed = any(self.ahead_axis(weight) for weight in streamed)
+        looped = [o for o in self.schedule.operands if o.loop is not None]
+        crossed = any(o.value in streamed and self.ahead_axis(o.value) for o in looped)
         return int((value in streamed) == crossed)
 
     def ahead_axis(self, value: SSAValue) -> str | None:
         """The axis along which a master reads its next block while it sends one."""
+        if not self.uses[value].ahead:
+            return None
         operand = next(o for o in self.schedule.operands if o.value is value)
-        is_ahead = self.uses[value].ahead
-        return operand.loop.axis if operand.loop and is_ahead else None
+        return self.schedule.ahead_axis(operand, self.axes)
 
     @property
     def first_weights(self) -> int | None:
@@ -231,11 +233,13 @@ class Lowering:
             for operand in self.schedule.operands
             if operand.resident and self._depth(operand) == depth
         ]
-        late = {operand.value for operand in found if self.is_late(operand.value)}
-        return [o.value for o in sorted(found, key=lambda o: o.value in late)]
+        found.sort(key=lambda operand: self.schedule.first_reader(operand.value))
+        return [operand.value for operand in found]
 
     def _depth(self, operand: Operand) -> int:
         """The depth of an operand, loops of one step left out."""
+        if self.schedule.stays_whole(operand, self.axes):
+            return 0
         depth = operand.depth
         while depth and not self.has_steps(self.outer[depth - 1]):
             depth -= 1
@@ -247,19 +251,31 @@ class Lowering:
 
     def is_late(self, value: SSAValue) -> bool:
         """Whether a resident is first read behind what is computed first."""
-        schedule = self.schedule
-        first = schedule.items[: max(1, schedule.num_before)]
         resident = any(
-            o.value is value and o.resident and not o.lent for o in schedule.operands
+            operand.value is value and operand.resident and not operand.lent
+            for operand in self.schedule.operands
         )
-        return resident and not any(self.reads(item, value) for item in first)
+        return resident and self.schedule.first_reader(value) > 0
 
-    def reads(self, item: Loop | Combine | int, value: SSAValue) -> bool:
-        """Whether a stage, or one of a loop, reads a value."""
-        if isinstance(item, int):
-            return self.schedule.reads(item, value)
-        numbers = range(item.first, item.last + 1)
-        return any(self.schedule.reads(number, value) for number in numbers)
+    def needed_behind(self, number: int) -> list[SSAValue]:
+        """Late operands that a stage reads only behind its contraction: it begins
+        without them."""
+        stage, plan = self.schedule.stages[number], self.schedule.plans[number]
+        if not plan.accumulators or self.schedule.around(number) is not None:
+            return []
+        contracted = {
+            value
+            for op in stage.body.block.ops
+            if isinstance(op, ttir.MatmulOp | ttir.ReductionOp)
+            for value in (*op.operands, *_factors(op))
+        }
+        return [
+            operand.value
+            for operand in self.schedule.operands
+            if operand.value not in contracted
+            and self.schedule.reads(number, operand.value)
+            and self.is_late(operand.value)
+        ]
 
     def sub_blocks(self, number: int, plan: DstPlan) -> dict[str, int]:
         """How far each axis of a stage goes in one Dst section."""
@@ -351,6 +367,11 @@ def fused_product(op: ttir.ReductionOp) -> ttir.MultiplyOp | None:
     if isinstance(owner, ttir.MultiplyOp) and owner.parent is op.parent:
         return owner
     return None
+
+
+def _factors(op: Operation) -> tuple[SSAValue, ...]:
+    product = fused_product(op) if isinstance(op, ttir.ReductionOp) else None
+    return () if product is None else (product.lhs, product.rhs)
 
 
 def reduces_leading(op: ttir.ReductionOp) -> bool:
