@@ -51,21 +51,30 @@ def compute(low: Lowering, depth: int = 0) -> list[Operation]:
         _free_behind(low, body)
     for name in lent:
         body.push(name)
-    for name in late:
-        body.wait(name)
-    for name in (*masks, *held, *late):
+    for value in late:
+        if _may_be_unread(low, value):
+            body.wait(low.name(value))
+    for name in (*masks, *held, *map(low.name, late)):
         body.pop(name)
     return body.ops
 
 
-def _held(low: Lowering, depth: int) -> tuple[list[str], list[str]]:
-    """Buffers of what is there at a depth of the outer loops: those waited for at once,
-    and those waited for where they are first read."""
+def _held(low: Lowering, depth: int) -> tuple[list[str], list[SSAValue]]:
+    """What is there at a depth of the outer loops: buffers that are waited for at once,
+    and operands that are waited for where they are first read."""
     residents = low.residents(depth)
     held = [low.name(value) for value in residents if not low.is_late(value)]
     helpers = (ONES, COLUMN_OF_ONES) if depth == 0 else ()
     held += [low.name(key) for key in helpers if key in low.buffers]
-    return held, [low.name(value) for value in residents if low.is_late(value)]
+    return held, [value for value in residents if low.is_late(value)]
+
+
+def _may_be_unread(low: Lowering, value: SSAValue) -> bool:
+    """Whether only stages that some steps leave out wait for an operand."""
+    readers = (
+        item for item in low.schedule.items if low.schedule.reads_in(item, value)
+    )
+    return all(_where(low, item) is not None for item in readers)
 
 
 def _masks(low: Lowering) -> list[str]:
@@ -86,15 +95,21 @@ def _compute_stages(
     Stages that follow each other and run for the same part of an axis stand under one
     condition; what they read, but do not make, goes behind it.
     """
+    waited = set[str]()
     for where, group in groupby(items, lambda item: _where(low, item)):
         members, inner = list(group), Body()
+        if where is None:
+            for item in members:
+                needed = _first_needed(low, [item])
+                for name in (n for n in needed if n not in waited):
+                    body.wait(name)
+                waited.update(needed)
+                _compute_item(low, body, item)
+            continue
         for name in _first_needed(low, members):
             inner.wait(name)
         for item in members:
             _compute_item(low, inner, item)
-        if where is None:
-            body.extend(inner.ops)
-            continue
         (first, *_) = (item for item in members if isinstance(item, int))
         guard = low.guard(first)
         assert guard is not None
@@ -104,14 +119,19 @@ def _compute_stages(
             _free(low, body, item, inside=None, where=None)
 
 
-def _first_needed(low: Lowering, items: Sequence[object]) -> list[str]:
-    """Operands that are waited for only where stages in the outer loops read them."""
-    numbers = [item for item in items if isinstance(item, int)]
-    return [
-        low.name(operand.value)
+def _first_needed(low: Lowering, items: Sequence[Loop | Combine | int]) -> list[str]:
+    """Operands that are waited for only where they are read, before all of a stage."""
+    readers = {
+        operand.value: [i for i in items if low.schedule.reads_in(i, operand.value)]
         for operand in low.schedule.operands
         if low.is_late(operand.value)
-        and any(low.schedule.reads(number, operand.value) for number in numbers)
+    }
+    return [
+        low.name(value)
+        for value, found in readers.items()
+        if any(
+            not isinstance(i, int) or value not in low.needed_behind(i) for i in found
+        )
     ]
 
 

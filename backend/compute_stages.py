@@ -66,7 +66,7 @@ def _section(
         body.reserve(name)
     body.add(compute.AcquireOp)
     body.extend(before)
-    for name in waits:
+    for name in (*waits, *map(low.name, low.needed_behind(index))):
         body.wait(name)
     axes = low.real_axes(stage.results[0])
     for mask, steps in _by_mask(low, stage, plan.steps):

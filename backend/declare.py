@@ -176,6 +176,8 @@ def _operand_entries(low: Lowering, operand: Operand) -> Iterable[str]:
         return low.own(low.schedule.stages[0])
     if low.uses[operand.value].index:
         return [axis for axis in operand.axes if axis not in low.outer]
+    if low.schedule.stays_whole(operand, low.axes):
+        return [f"{axis}.part" for axis in operand.axes]
     if operand.resident or operand.loop is not None:
         entries = _whole(low, operand.axes)
         # Columns of sharded weights lie tile behind tile: so may their pages.

@@ -116,14 +116,16 @@ class Lowering:
         if not self.streams_weights:
             return 0
         streamed = self.schedule.streamed
-        crossed = any(self.ahead_axis(weight) for weight in streamed)
+        looped = [o for o in self.schedule.operands if o.loop is not None]
+        crossed = any(o.value in streamed and self.ahead_axis(o.value) for o in looped)
         return int((value in streamed) == crossed)
 
     def ahead_axis(self, value: SSAValue) -> str | None:
         """The axis along which a master reads its next block while it sends one."""
+        if not self.uses[value].ahead:
+            return None
         operand = next(o for o in self.schedule.operands if o.value is value)
-        is_ahead = self.uses[value].ahead
-        return operand.loop.axis if operand.loop and is_ahead else None
+        return self.schedule.ahead_axis(operand, self.axes)
 
     @property
     def first_weights(self) -> int | None:
@@ -224,23 +226,56 @@ class Lowering:
         ]
 
     def residents(self, depth: int) -> list[SSAValue]:
-        """Operands loaded whole at a depth of the outer loops."""
+        """Operands loaded whole at a depth of the outer loops, in the order in which
+        they are first read."""
+        found = [
+            operand
+            for operand in self.schedule.operands
+            if operand.resident and self._depth(operand) == depth
+        ]
+        found.sort(key=lambda operand: self.schedule.first_reader(operand.value))
+        return [operand.value for operand in found]
+
+    def _depth(self, operand: Operand) -> int:
+        """The depth of an operand, loops of one step left out."""
+        if self.schedule.stays_whole(operand, self.axes):
+            return 0
+        depth = operand.depth
+        while depth and not self.has_steps(self.outer[depth - 1]):
+            depth -= 1
+        return depth
+
+    def has_steps(self, axis: str) -> bool:
+        """Whether a core takes more than one step along an outer axis."""
+        return self.axes[axis].part > 1
+
+    def is_late(self, value: SSAValue) -> bool:
+        """Whether a resident is first read behind what is computed first."""
+        resident = any(
+            operand.value is value and operand.resident and not operand.lent
+            for operand in self.schedule.operands
+        )
+        return resident and self.schedule.first_reader(value) > 0
+
+    def needed_behind(self, number: int) -> list[SSAValue]:
+        """Late operands that a stage reads only behind its contraction: it begins
+        without them."""
+        stage, plan = self.schedule.stages[number], self.schedule.plans[number]
+        if not plan.accumulators or self.schedule.around(number) is not None:
+            return []
+        contracted = {
+            value
+            for op in stage.body.block.ops
+            if isinstance(op, ttir.MatmulOp | ttir.ReductionOp)
+            for value in (*op.operands, *_factors(op))
+        }
         return [
             operand.value
             for operand in self.schedule.operands
-            if operand.resident and operand.depth == depth
+            if operand.value not in contracted
+            and self.schedule.reads(number, operand.value)
+            and self.is_late(operand.value)
         ]
-
-    def is_late(self, value: SSAValue) -> bool:
-        """Whether a resident is first read in the outer loops, behind stages before."""
-        schedule = self.schedule
-        resident = any(o.value is value and o.resident for o in schedule.operands)
-        readers = range(schedule.num_before)
-        return (
-            bool(readers)
-            and resident
-            and not any(schedule.reads(number, value) for number in readers)
-        )
 
     def sub_blocks(self, number: int, plan: DstPlan) -> dict[str, int]:
         """How far each axis of a stage goes in one Dst section."""
@@ -280,12 +315,15 @@ class Lowering:
     def outer_loop(
         self, depth: int, inner: Callable[[int], list[Operation]]
     ) -> list[Operation]:
-        """The next loop around all stages; nothing where there is none, or no body."""
+        """The next loop around all stages; nothing where there is none, or no body.
+
+        Where no core takes more than one step, its part is the step.
+        """
         if depth == len(self.outer):
             return []
         body, axis = inner(depth + 1), self.axes[self.outer[depth]]
-        if not body:
-            return []
+        if not body or not self.has_steps(axis.name):
+            return body
         if self.has_scalars and axis.extent % axis.part:
             # The last core has fewer steps; there is no element for those it lacks.
             has_step = Binary(">", Name(f"{axis.name}.size"), Const(0))
@@ -329,6 +367,11 @@ def fused_product(op: ttir.ReductionOp) -> ttir.MultiplyOp | None:
     if isinstance(owner, ttir.MultiplyOp) and owner.parent is op.parent:
         return owner
     return None
+
+
+def _factors(op: Operation) -> tuple[SSAValue, ...]:
+    product = fused_product(op) if isinstance(op, ttir.ReductionOp) else None
+    return () if product is None else (product.lhs, product.rhs)
 
 
 def reduces_leading(op: ttir.ReductionOp) -> bool:

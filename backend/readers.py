@@ -20,7 +20,8 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
     """The reader from a depth of the outer loops inwards."""
     body = Body()
     if not low.streams_weights:
-        body.extend(load_residents(low, depth, noc=None, late=False))
+        for late in (False, True):
+            body.extend(load_residents(low, depth, noc=None, late=late))
     body.extend(low.outer_loop(depth, lambda inner: reader(low, inner)))
     if depth == len(low.outer):
         for item in low.schedule.items:

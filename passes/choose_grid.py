@@ -29,12 +29,18 @@ from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
 from passes.grid_prices import Axes, GridPrices
 from passes.grid_search import WORTH, GridSearch, cycles_of
+from passes.head_groups import in_groups
 from passes.l1_budget import operand_formats, usable_bytes
 from passes.rewriting import describe_source
 from passes.row_parts import in_parts
 from passes.structure_key import structure_key
 
-FORMS = {"loop": as_loop, "split": as_split_loop, "parts": in_parts}
+FORMS = {
+    "loop": as_loop,
+    "split": as_split_loop,
+    "parts": in_parts,
+    "groups": in_groups,
+}
 """Other ways to write a program, by name: a function that returns one, detached, or
 None. As it comes it is "stages"."""
 
@@ -51,7 +57,8 @@ class ChooseGridPass(ModulePass):
     block while they send one; `loops` that contractions may become loops over blocks of
     their rows, `split` that cores may share those out, with `banks` each beside the
     DRAM bank in which its rows lie; `parts` that cores may share a row out that they
-    all sum over; `aligned` that tensors between programs will lie in L1 if they fit.
+    all sum over, `groups` that heads may be shared out by groups that read the same
+    keys; `aligned` that tensors between programs will lie in L1 if they fit.
     """
 
     name = "choose-grid"
@@ -65,6 +72,7 @@ class ChooseGridPass(ModulePass):
     split: bool = True
     banks: bool = True
     parts: bool = True
+    groups: bool = True
     aligned: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -100,9 +108,9 @@ class ChooseGridPass(ModulePass):
         timer: ProgramTimer | None,
     ) -> tuple[Decision, UsesAttr]:
         """Decide for one program: as it comes, or written another way."""
-        on = {"loop": self.loops, "split": self.loops and self.split}
-        on["parts"] = self.parts
-        written = {name: form(program) for name, form in FORMS.items() if on[name]}
+        allowed = {"loop": self.loops, "split": self.loops and self.split}
+        allowed |= {"parts": self.parts, "groups": self.groups}
+        written = {n: form(program) for n, form in FORMS.items() if allowed[n]}
         others = {name: form for name, form in written.items() if form is not None}
         forms = {
             name: Form(

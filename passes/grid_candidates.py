@@ -76,6 +76,7 @@ class GridCandidates:
         for row, column in product(rows_first, rows_first):
             if row != column:
                 yield from self._pairs(axes, row, column)
+        yield from self._lines(axes)
         yield from self._folded(axes, parallel)
         yield from self._beside_banks(axes)
 
@@ -131,6 +132,31 @@ class GridCandidates:
                     row: replace(axes[row], over="y", cores=rows),
                     column: replace(axes[column], over="x", cores=columns),
                 }
+
+    def _lines(self, axes: Axes) -> Iterator[Axes]:
+        """Several axes on a line of cores, the later ones inside: what depends on those
+        of one line is the same for all cores of the other."""
+        names = [name for name in self.schedule.outer if axes[name].extent > 1]
+        most = {"x": self.chip.grid.x, "y": self.chip.grid.y}
+        if len(names) < 3:
+            return
+        choices = [
+            [
+                (over, cores)
+                for over, most_cores in most.items()
+                for cores in _counts(axes[name].extent, most_cores)
+            ]
+            for name in names
+        ]
+        for chosen in product(*choices):
+            spread, strides = dict(axes), {"x": 1, "y": 1}
+            for name, (over, cores) in reversed(list(zip(names, chosen, strict=True))):
+                spread[name] = replace(
+                    axes[name], over=over, cores=cores, stride=strides[over]
+                )
+                strides[over] *= cores
+            if all(strides[over] <= most[over] for over in most):
+                yield spread
 
     def _folded(self, axes: Axes, parallel: tuple[str, ...]) -> Iterator[Axes]:
         counts = [_counts(axes[name].extent, self.chip.num_cores) for name in parallel]

@@ -355,7 +355,7 @@ class GridPrices:
         line = _shared_line(axes, operand.axes) if sent else None
         if sharing > 1 and line is not None:
             sending = size / _MULTICAST_BYTES_PER_CYCLE + blocks * _MULTICAST_START
-            masters = cores / sharing
+            masters = cores / _num_along(axes, line)
             in_column = rows if line == "x" else 1
             ahead = self.read_ahead and self.schedule.has_room_ahead(
                 operand, axes, depth
@@ -493,6 +493,11 @@ def _shared_line(axes: Axes, used: tuple[str, ...]) -> str | None:
         if over in free:
             return over
     return None
+
+
+def _num_along(axes: Axes, line: str) -> int:
+    """Cores of a line that a multicast goes along."""
+    return prod(axis.cores for axis in axes.values() if line in ("xy", axis.over))
 
 
 def shared_line(program: ProgramOp, used: tuple[str, ...]) -> str | None:

@@ -71,6 +71,7 @@ def multicast_uses(
         along = shared_line(program, own)
         pays = (
             tiles >= MIN_MULTICAST_TILES
+            and not schedule.stays_whole(operand, axes)
             and not use.index
             and not _gathered(program, use.axes)
         )

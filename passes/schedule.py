@@ -39,6 +39,9 @@ MIN_DEPTH = 2
 AHEAD_DEPTH = 3
 """Blocks that a master needs to read one while it sends another, and computes."""
 
+_FEW_TILES = 8
+"""Tiles of an operand that takes no room worth counting."""
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -232,7 +235,7 @@ class Schedule:
         """What combines the results of a loop."""
         return next((c for c in self.combines if c.loop is loop), None)
 
-    @property
+    @cached_property
     def items(self) -> list[Loop | Combine | int]:
         """Loops, what combines their results, and the numbers of the stages outside of
         them, in their order."""
@@ -252,6 +255,17 @@ class Schedule:
     def reads(self, stage: int, value: SSAValue) -> bool:
         """Whether a stage, by its number, reads a value from its circular buffer."""
         return _reads(self.stages[stage], value)
+
+    def reads_in(self, item: Loop | Combine | int, value: SSAValue) -> bool:
+        """Whether a stage, or one of a loop, reads a value."""
+        if isinstance(item, int):
+            return self.reads(item, value)
+        return any(self.reads(n, value) for n in range(item.first, item.last + 1))
+
+    def first_reader(self, value: SSAValue) -> int:
+        """The place in the order of `items` of the first that reads a value."""
+        places = range(len(self.items))
+        return next(n for n in places if self.reads_in(self.items[n], value))
 
     @property
     def stepped(self) -> tuple[str, ...]:
@@ -427,12 +441,29 @@ class Schedule:
         tiles = prod(axes[a].share for a in operand.axes)
         return ceil(tiles / self.block_tiles(operand, axes))
 
+    def ahead_axis(self, operand: Operand, axes: dict[str, Axis]) -> str | None:
+        """The axis along which blocks of an operand follow each other: that of its
+        loop, or the last of those in whose nest weights pass by."""
+        if operand.loop is not None:
+            return operand.loop.axis
+        if operand.stage is None or operand.value not in self.streamed:
+            return None
+        stage = self.stages[operand.stage]
+        column = self.axes.real(stage.results[0])[-1]
+        inner = [column] if self.keeps_column(operand, axes) else stage.over.data
+        stepped = [a for a in self.outer if axes[a].part > 1]
+        stepped += [
+            a for a in inner if a not in self.outer and axes[a].part > axes[a].block
+        ]
+        return stepped[-1] if stepped and stepped[-1] in operand.axes else None
+
     def has_room_ahead(
         self, operand: Operand, axes: dict[str, Axis], depth: int | None
     ) -> bool:
-        """Whether masters can read an operand's next block while they send one: in a
-        loop, and with room for both beside the one that is computed with."""
-        if operand.loop is None:
+        """Whether masters can read an operand's next block while they send one: one
+        comes after the other, and there is room for both beside the one that is
+        computed with."""
+        if self.ahead_axis(operand, axes) is None:
             return False
         blocks = self.num_blocks(operand, axes)
         return blocks > 1 and (depth or MIN_DEPTH) >= min(AHEAD_DEPTH, blocks)
@@ -477,6 +508,8 @@ class Schedule:
 
     def block_sizes(self, operand: Operand, axes: dict[str, Axis]) -> list[int]:
         """Tiles of such a block along each axis of an operand."""
+        if self.stays_whole(operand, axes):
+            return [axes[a].part for a in operand.axes]
         if operand.resident or operand.loop is not None:
             return [self._resident(axes[a]) for a in operand.axes]
         kept = self.keeps_column(operand, axes)
@@ -485,6 +518,20 @@ class Schedule:
             axes[a].part if kept and a not in made else axes[a].block
             for a in operand.axes
         ]
+
+    def stays_whole(self, operand: Operand, axes: dict[str, Axis]) -> bool:
+        """Whether few tiles are loaded at once for all steps of the outer loops, though
+        each step reads others: loaded step by step, they would wait for what each of
+        them writes. What is computed with first comes as it is needed."""
+        steps = prod(axes[a].part for a in operand.axes if a in self.outer)
+        few = prod(axes[a].part for a in operand.axes) <= _FEW_TILES
+        return (
+            operand.resident
+            and not operand.lent
+            and steps > 1
+            and few
+            and self.first_reader(operand.value) > 0
+        )
 
     def keeps_column(self, operand: Operand, axes: dict[str, Axis]) -> bool:
         """Whether weights of a column block stay while the rows of a core pass by."""

@@ -109,6 +109,11 @@ SWITCHES = (
         ("choose-grid.parts",),
     ),
     Switch(
+        "head-groups",
+        "heads that read the same keys are shared out one by one",
+        ("choose-grid.groups",),
+    ),
+    Switch(
         "search",
         "first-order prices alone choose cores and blocks; nothing is timed",
         ("choose-grid.search",),

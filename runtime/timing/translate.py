@@ -237,11 +237,19 @@ class _Writer:
         self.risc.add(t.WRITE_BARRIER)
 
     def fill(self, op: ins.Fill) -> None:
-        """Zeros are copied from a block of zeros in L1, the rest is stored by word."""
+        """Tiles of one number are copied piece by piece, the rest is stored by word.
+
+        Zeros come from a block of them in L1; of another number, the first piece is
+        stored, and copied from there.
+        """
         tile_bytes = self.launch.circular_buffers[op.cb].data_format.tile_bytes
-        zero_tiles, elements = _filled(op, self.launch.scalars)
-        words = -(-tile_bytes * elements // (4 * TILE_ELEMENTS))
-        copies = zero_tiles * -(-tile_bytes // int(self.costs.zeros_bytes))
+        piece_bytes = int(self.costs.zeros_bytes)
+        filled = _filled(op, self.launch.scalars)
+        words = -(-tile_bytes * filled.elements // (4 * TILE_ELEMENTS))
+        if filled.constant_tiles:
+            words += min(piece_bytes, tile_bytes) // 4
+        copies = filled.zero_tiles + filled.constant_tiles
+        copies *= -(-tile_bytes // piece_bytes)
         cycles = words * self.costs.store_word_cycles
         if copies:
             cycles += copies * self.costs.read_issue_cycles
@@ -346,25 +354,36 @@ class _Writer:
         self.pack.add(t.DELAY, cycles=self.compute.pack(op))
 
 
-def _filled(op: ins.Fill, scalars: Environment) -> tuple[int, int]:
-    """Tiles that are cleared, and elements that are stored one by one."""
+class _Filled(NamedTuple):
+    """Tiles that are zero, those of another number, and elements of others that are
+    stored one by one."""
+
+    zero_tiles: int = 0
+    constant_tiles: int = 0
+    elements: int = 0
+
+
+def _filled(op: ins.Fill, scalars: Environment) -> _Filled:
     tiles = op.slots.size
     if op.pattern == "pad":
-        return 0, _elements_outside(op)
+        return _Filled(elements=_elements_outside(op))
     if op.pattern == "row_scaler":
-        return tiles, 4 * FACE_EDGE * tiles
+        return _Filled(tiles, elements=4 * FACE_EDGE * tiles)
     if op.pattern == "causal":
         masked = int((op.columns > op.rows).sum())
         diagonal = int((op.columns == op.rows).sum())
         half = TILE_EDGE * (TILE_EDGE - 1) // 2
-        return tiles - masked, masked * TILE_ELEMENTS + diagonal * half
+        return _Filled(tiles - masked, masked, diagonal * half)
     if op.pattern == "column_scaler":
-        return tiles, TILE_EDGE * tiles
+        return _Filled(tiles, elements=TILE_EDGE * tiles)
     if op.pattern == "columns" and op.inside == 0:
         behind = _columns_behind(op, scalars)
-        return int((behind < TILE_EDGE).sum()), int(behind.sum()) * TILE_EDGE
-    zeros = op.value == 0 and op.pattern == "value"
-    return (tiles, 0) if zeros else (0, tiles * TILE_ELEMENTS)
+        constant = int((behind == TILE_EDGE).sum())
+        partly = int(behind.sum()) - constant * TILE_EDGE
+        return _Filled(behind.size - constant, constant, partly * TILE_EDGE)
+    if op.pattern != "value":
+        return _Filled(elements=tiles * TILE_ELEMENTS)
+    return _Filled(tiles) if op.value == 0 else _Filled(constant_tiles=tiles)
 
 
 def _columns_behind(op: ins.Fill, scalars: Environment) -> np.ndarray:
