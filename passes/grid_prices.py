@@ -6,7 +6,7 @@ and transfers that one core must issue. The time engine judges the result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, prod
@@ -240,7 +240,7 @@ class GridPrices:
             ),
             before,
             compute,
-            sum(load.moving for load in others),
+            self._moving_price(loads),
             dram,
             self._write_price(axes),
             behind,
@@ -297,6 +297,18 @@ class GridPrices:
         """Loops whose cores hand their results to the first of them."""
         combines = self.schedule.combines
         return sum(axes[combine.loop.axis].cores > 1 for combine in combines)
+
+    def _moving_price(self, loads: Mapping[Operand, _Load]) -> float:
+        """Cycles of the busier processor: in a loop with weights, one reads those, the
+        other what comes beside them."""
+        weights = [lp for lp in self.schedule.loops if self.schedule.weights_in(lp)]
+        own = beside = 0.0
+        for operand, load in loads.items():
+            if operand.loop in weights and operand.value not in self.streamed:
+                beside += load.moving
+            elif not operand.resident:
+                own += load.moving
+        return max(own, beside)
 
     def _exchange_price(self, axes: Axes) -> float:
         """Cycles until every core has its pieces of what loops carried out."""
