@@ -21,7 +21,7 @@ from passes.switches import NAMES
 transformers = pytest.importorskip("transformers")
 
 FUSIONS = [name for name in NAMES if name.endswith("-fusion")]
-FUSIONS += ["merge-projections", "split-heads", "row-parts"]
+FUSIONS += ["merge-projections", "split-heads", "row-parts", "square-sums"]
 FUSIONS.remove("weighed-fusion")  # what declines the others
 
 MOST = 1.02
