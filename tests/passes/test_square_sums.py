@@ -51,14 +51,10 @@ def test_other_norms_stay_whole() -> None:
     assert all(num_parts(op) == 1 for op in module.walk())
 
 
-def errors_of(
-    shape: tuple[int, ...], *, numerics: str = "fast", disabled: tuple[str, ...] = ()
-) -> float:
-    """Distance from PyTorch, of a norm in two launches, as a part of the result."""
-    torch.manual_seed(0)
-    norm = nn.RMSNorm(shape[-1], eps=1e-5)
-    nn.init.normal_(norm.weight)
-    x = torch.randn(shape, dtype=torch.bfloat16)
+def compiled(
+    norm: nn.Module, x: torch.Tensor, disabled: tuple[str, ...] = ()
+) -> tuple[str, dict[str, np.ndarray]]:
+    """The netlist of a norm in two launches, and its parameters."""
     given = imported(norm, (x,))
     norm_of(given.module).attributes[ALONE] = IntegerAttr(IN_TWO, 64)
     context = CompileContext(values=dict(given.values))
@@ -67,7 +63,18 @@ def errors_of(
     )
     text = print_netlist(assemble_netlist(given.module, name="m", chip="n150"))
     assert "program @square_sums" in text
-    values = {k: v.detach().float().numpy() for k, v in context.values.items()}
+    return text, {k: v.detach().float().numpy() for k, v in context.values.items()}
+
+
+def errors_of(
+    shape: tuple[int, ...], *, numerics: str = "fast", disabled: tuple[str, ...] = ()
+) -> float:
+    """Distance from PyTorch, of a norm in two launches, as a part of the result."""
+    torch.manual_seed(0)
+    norm = nn.RMSNorm(shape[-1], eps=1e-5)
+    nn.init.normal_(norm.weight)
+    x = torch.randn(shape, dtype=torch.bfloat16)
+    text, values = compiled(norm, x, disabled)
     emulator = Emulator(parse_netlist(text), values, numerics=numerics)
     (name,) = (b.name for b in emulator.machine.buffers_with_role("input"))
     (got,) = emulator.run({name: x.float().numpy()}).values()
@@ -86,3 +93,14 @@ def test_the_same_numbers(shape: tuple[int, ...], numerics: str) -> None:
 def test_sums_of_several_rows_of_tiles_are_written_one_by_one() -> None:
     """Through DRAM, from cores that have more than one."""
     assert errors_of((512, 896), disabled=("grid-alignment",)) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("rows", "loader"), [(70, "writer"), (4096, "reader")])
+def test_who_reads_the_sums(rows: int, loader: str) -> None:
+    """The writer, beside what streams; the reader, where they come for row by row."""
+    x = torch.randn(rows, 640, dtype=torch.bfloat16)
+    text, _ = compiled(nn.RMSNorm(640), x)
+    program = text.partition("program @rms_norm_of_sums")[2]
+    kernels = program.split("kernel ")[1:]
+    found = [k.split()[0] for k in kernels if "push %cb_x1 read" in k]
+    assert found == [loader]
