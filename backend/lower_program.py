@@ -1,8 +1,8 @@
 """From a placed program to its kernels: one mechanism over axes, stages and maps.
 
 Three kernels walk the same loops. The *reader* (riscv1) loads what is streamed; the
-*writer* (riscv0) writes results, fills masks and scalers and, where the reader streams
-weights, loads the resident operands; *compute* waits, computes in Dst, and packs.
+*writer* (riscv0) writes results, fills masks and scalers and, where the reader streams,
+loads the resident operands; *compute* waits, computes in Dst, and packs.
 """
 
 from __future__ import annotations

@@ -101,9 +101,25 @@ class Lowering:
 
     @property
     def streams_weights(self) -> bool:
-        """Whether the reader is busy with weights; the writer loads residents then."""
+        """Whether the reader is busy with weights."""
         looped = any(self.schedule.weights_in(loop) for loop in self.schedule.loops)
         return looped or self.first_weights is not None
+
+    @property
+    def writer_loads(self) -> bool:
+        """Whether the writer loads residents, as the reader is busy with what streams.
+
+        Not where outer loops go on: residents of the next step would come behind the
+        results of this one.
+        """
+        streams = any(not operand.resident for operand in self.schedule.operands)
+        one_step = all(self.axes[a].share <= self.axes[a].block for a in self.outer)
+        return self.streams_weights or (streams and one_step)
+
+    @property
+    def reader_fills(self) -> bool:
+        """Whether the reader fills scalers: what it streams may wait for that."""
+        return self.writer_loads and not self.streams_weights
 
     def multicast_noc(self, value: SSAValue) -> int:
         """The NoC on which masters send an operand.

@@ -7,7 +7,14 @@ from xdsl.ir import Operation, SSAValue
 from backend import build
 from backend.build import Body
 from backend.loops import on_first, steps_of
-from backend.lowering_context import Lowering, embedding_of, nest, number
+from backend.lowering_context import (
+    COLUMN_OF_ONES,
+    ONES,
+    Lowering,
+    embedding_of,
+    nest,
+    number,
+)
 from dialects import tensix_movement as movement
 from dialects import ttir
 from dialects.expr import Binary, Const, Expr, Name, add, multiply
@@ -19,7 +26,9 @@ from passes.schedule import Loop
 def reader(low: Lowering, depth: int = 0) -> list[Operation]:
     """The reader from a depth of the outer loops inwards."""
     body = Body()
-    if not low.streams_weights:
+    if depth == 0 and low.reader_fills:
+        body.extend(fill_scalers(low))
+    if not low.writer_loads:
         for late in (False, True):
             body.extend(load_residents(low, depth, noc=None, late=late))
     body.extend(low.outer_loop(depth, lambda inner: reader(low, inner)))
@@ -30,6 +39,16 @@ def reader(low: Lowering, depth: int = 0) -> list[Operation]:
             elif isinstance(item, int) and item >= (low.first_weights or 0):
                 ops = stream(low, item, low.schedule.stages[item], noc=None)
                 body.extend(on_first(low, item, ops))
+    return body.ops
+
+
+def fill_scalers(low: Lowering) -> list[Operation]:
+    """The tiles of ones that reductions multiply by."""
+    body = Body()
+    if ONES in low.buffers:
+        body.fill(low.name(ONES), "row_scaler", 1.0)
+    if COLUMN_OF_ONES in low.buffers:
+        body.fill(low.name(COLUMN_OF_ONES), "column_scaler", 1.0)
     return body.ops
 
 

@@ -1,7 +1,7 @@
 """The writer (riscv0): writes results, fills masks and scalers.
 
-Where the reader streams weights, the writer loads all that is needed before them, so
-that they are on their way from the beginning.
+Where the reader streams, the writer loads all that is needed before, so that what is
+streamed is on its way from the beginning.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from backend.loops import (
     position_of,
     steps_of,
 )
-from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
-from backend.readers import load_residents, load_step, stream
+from backend.lowering_context import Lowering, nest
+from backend.readers import fill_scalers, load_residents, load_step, stream
 from dialects import tensix_movement as movement
 from dialects.expr import Binary, Const, add
 from dialects.grid import CausalMaskOp, PadMaskOp, PositionMaskOp, StageOp
@@ -36,15 +36,13 @@ from passes.schedule import Combine, Loop, masks_of
 def writer(low: Lowering, depth: int = 0) -> list[Operation]:
     """The writer from a depth of the outer loops inwards."""
     body = Body()
-    if low.streams_weights:
+    if low.writer_loads:
         body.extend(load_residents(low, depth, noc=0, late=False))
-    if depth == 0 and ONES in low.buffers:
-        body.fill(low.name(ONES), "row_scaler", 1.0)
-    if depth == 0 and COLUMN_OF_ONES in low.buffers:
-        body.fill(low.name(COLUMN_OF_ONES), "column_scaler", 1.0)
+    if depth == 0 and not low.reader_fills:
+        body.extend(fill_scalers(low))
     if depth == 0:
         body.extend(_stream_before(low, 0, low.schedule.num_before))
-    if low.streams_weights:
+    if low.writer_loads:
         body.extend(load_residents(low, depth, noc=0, late=True))
     body.extend(low.outer_loop(depth, lambda inner: writer(low, inner)))
     if depth == len(low.outer):

@@ -192,8 +192,8 @@ def multiply(left: Expr, factor: int) -> Expr:
 
 
 def modulo(left: Expr, divisor: int) -> Expr:
-    """Return `left mod divisor`."""
-    return Binary("mod", left, Const(divisor))
+    """Return `left mod divisor`, or 0 where the divisor is 1."""
+    return Const(0) if divisor == 1 else Binary("mod", left, Const(divisor))
 
 
 def floordiv(left: Expr, divisor: int) -> Expr:

@@ -47,6 +47,7 @@ from dialects.grid_attributes import (
     Use,
     UsesAttr,
 )
+from dialects.grid_norms import RmsNormOfSumsOp, SquareSumsOp
 from dialects.syntax import AxesAttr, ExprAttr, NumberAttr, WordAttr
 from dialects.ttir.base import TENSOR, element_of, shape_of
 
@@ -452,7 +453,9 @@ Grid = Dialect(
         PickRowsOp,
         PositionMaskOp,
         PadMaskOp,
+        RmsNormOfSumsOp,
         RotateOp,
+        SquareSumsOp,
     ],
     [AxisListAttr, NumbersAttr, PartAttr, UsesAttr],
 )

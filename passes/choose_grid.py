@@ -28,7 +28,7 @@ from passes.contraction_loops import as_loop, as_split_loop, discard
 from passes.decisions import Candidate, Decision
 from passes.grid_candidates import GridCandidates
 from passes.grid_prices import Axes, GridPrices
-from passes.grid_search import WORTH, GridSearch, cycles_of
+from passes.grid_search import WORTH, GridSearch, cycles_of, ordered
 from passes.head_groups import in_groups
 from passes.l1_budget import operand_formats, usable_bytes
 from passes.rewriting import describe_source
@@ -199,7 +199,7 @@ def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
         if candidates:
             rival = min(map(cycles_of, timed), default=inf)
             timed += GridSearch(form.prices, candidates, timer=timer).timed(rival)
-    timed.sort(key=cycles_of)
+    timed = ordered(timed)
     if timed[0].cycles is None:
         rest = [c for c in cheapest if not any(c.is_same(t) for t in timed)]
         why = "the least price of those not refused"

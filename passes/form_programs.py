@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
@@ -32,6 +32,7 @@ from passes.patterns import (
     single_user,
 )
 from passes.program_builder import ProgramBuilder
+from passes.square_sums import sum_apart
 from passes.views import is_view
 
 MAX_NORM_TILES = 192
@@ -39,7 +40,11 @@ MAX_NORM_TILES = 192
 the normalised row must both stay in L1 as bf16 beside the weights' buffers."""
 
 ALONE = "forge.alone"
-"""Attribute of a norm that is a launch of its own (`weigh_fusions.py`)."""
+"""Attribute of a norm that is not part of another program (`weigh_fusions.py`): by how
+many launches it is computed, one or two."""
+
+IN_TWO = 2
+"""Launches of a norm of which one sums squares, and one scales (`square_sums.py`)."""
 
 _HEAVY = (
     ttir.LinearOp,
@@ -72,12 +77,22 @@ class FormProgramsPass(ModulePass):
     elementwise_fusion: bool = True
     rope_fusion: bool = True
     cache_fusion: bool = True
+    square_sums: bool = True
     weighed: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for norm in list(op.walk()):
+            if self.square_sums and _is_in_two(norm):
+                assert isinstance(norm, ttir.RMSNormOp)
+                sum_apart(norm)
         for function in op.walk():
             if isinstance(function, FuncOp):
                 _Former(function, self).run()
+
+
+def _is_in_two(op: Operation) -> bool:
+    launches = op.attributes.get(ALONE)
+    return isinstance(launches, IntegerAttr) and launches.value.data == IN_TWO
 
 
 class _Former:

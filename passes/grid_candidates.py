@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import product
 from math import ceil, prod
 
+from dialects import ttir
 from dialects.axes import Axis
 from dialects.chip import Chip
 from dialects.expr import Name
@@ -186,6 +187,8 @@ class GridCandidates:
                 continue
             own = self.schedule.axes.real(stage.results[0])
             room = max(1, self.capacity // max(plan.registers, 1))
+            if any(isinstance(op, ttir.ReductionOp) for op in plan.accumulators):
+                room = 1  # sums leave Dst one by one
             rows_first = bool(plan.accumulators)
             inner = [a for a in own if a not in self.schedule.outer]
             for name in inner if rows_first else reversed(inner):

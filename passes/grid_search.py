@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from math import inf
+from math import inf, prod
 from typing import TypeAlias
 
 from dialects.errors import ForgeError
@@ -33,6 +33,9 @@ fastest may be behind a rival of another form: prices of one kind compare well."
 
 _KINDS, _BLOCKS, _SPREADS = 3, 2, 2
 """Kinds that are timed; near the fastest, other blocks and other numbers of cores."""
+
+_EVEN = 1.02
+"""Up to so many times the cycles, a grid is as fast as another."""
 
 _ROUNDS, _GAIN = 2, 0.98
 """How often the fastest so far gets neighbours; again only if one took less by this."""
@@ -139,7 +142,7 @@ class GridSearch:
         self.program.properties["uses"] = uses
 
     def _sorted(self) -> list[Candidate]:
-        return sorted(self._timed.values(), key=cycles_of)
+        return ordered(self._timed.values())
 
     def _soundest(self) -> list[Candidate]:
         """The fastest first that the checks of netlists let pass; refused ones last."""
@@ -156,6 +159,33 @@ class GridSearch:
 def cycles_of(candidate: Candidate) -> float:
     """The cycles of a candidate; without end where it was not timed."""
     return inf if candidate.cycles is None else candidate.cycles
+
+
+def ordered(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Timed candidates, the fastest first.
+
+    Of two with as many cores, and as fast, that along rows and columns of cores goes
+    before a folded one: neighbours of the program are likelier to find their parts of
+    its tensors where it leaves them.
+    """
+    found = sorted(candidates, key=cycles_of)
+    first = spread_of(found[0].axes) if found else ()
+    if _is_folded(first):
+        for number, other in enumerate(found):
+            spread = spread_of(other.axes)
+            if cycles_of(other) > _EVEN * cycles_of(found[0]):
+                break
+            if _num_cores(spread) == _num_cores(first) and not _is_folded(spread):
+                return [found.pop(number), *found]
+    return found
+
+
+def _num_cores(spread: Spread) -> int:
+    return prod(cores for *_, cores, _ in spread)
+
+
+def _is_folded(spread: Spread) -> bool:
+    return any(over == "xy" for _, over, *_ in spread)
 
 
 def _firsts(

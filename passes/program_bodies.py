@@ -25,6 +25,7 @@ from dialects.grid import (
     PositionMaskOp,
     YieldOp,
 )
+from dialects.grid_norms import RmsNormOfSumsOp, SquareSumsOp
 from dialects.ttir.base import element_of, shape_of, tensor_type_of
 
 LOWEST = -3.3895313892515355e38 / 2
@@ -92,6 +93,34 @@ def _rms_norm(body: Body, op: Operation) -> SSAValue:
     scale = body.add(ttir.RsqrtOp(shifted))
     result = body.add(ttir.MultiplyOp(x, scale))
     return _affine(body, op, result)
+
+
+def _square_sums(body: Body, op: Operation) -> SSAValue:
+    assert isinstance(op, SquareSumsOp)
+    x = body.value(op.input)
+    total = body.add(ttir.SumOp(body.add(ttir.MultiplyOp(x, x)), [1], keep_dim=True))
+    return _as_element(body, total, f32)
+
+
+def _norm_of_sums(body: Body, op: Operation) -> SSAValue:
+    assert isinstance(op, RmsNormOfSumsOp)
+    x, sums = body.value(op.input), body.value(op.sums)
+    total = body.add(ttir.SumOp(sums, [-1], keep_dim=True))
+    count = shape_of(op.input)[-1]
+    mean = body.add(ttir.MultiplyOp(total, _scalar(body, total, 1.0 / count)))
+    shifted = body.add(ttir.AddOp(mean, _scalar(body, mean, op.epsilon.data)))
+    scale = _as_element(body, body.add(ttir.RsqrtOp(shifted)), element_of(x))
+    result = body.add(ttir.MultiplyOp(x, scale))
+    if op.weight is None:
+        return result
+    return body.add(ttir.MultiplyOp(result, body.value(op.weight)))
+
+
+def _as_element(body: Body, value: SSAValue, element: Attribute) -> SSAValue:
+    """A value of another element type, which a stage need not round to."""
+    if element_of(value) == element:
+        return value
+    return body.add(ttir.TypecastOp(value, element))
 
 
 def _affine(body: Body, op: ttir.NormalizationOp, value: SSAValue) -> SSAValue:
@@ -315,6 +344,8 @@ WRITERS: dict[type[Operation], Writer] = {
     ttir.MatmulOp: _linear,
     ttir.RMSNormOp: _rms_norm,
     ttir.LayerNormOp: _layer_norm,
+    SquareSumsOp: _square_sums,
+    RmsNormOfSumsOp: _norm_of_sums,
     ttir.SoftmaxOp: _softmax,
     ttir.ScaledDotProductAttentionOp: _attention,
     DecodeAttentionOp: _decode_attention,

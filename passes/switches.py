@@ -104,6 +104,11 @@ SWITCHES = (
         ("choose-grid.split",),
     ),
     Switch(
+        "square-sums",
+        "a norm that is a launch of its own sums over its rows in that one launch",
+        ("form-programs.square_sums",),
+    ),
+    Switch(
         "row-parts",
         "a norm's row stays on the core that sums over it",
         ("choose-grid.parts",),

@@ -1,18 +1,20 @@
 """Fusions that lose time are found, and marked, before programs form.
 
 Inside its consumer a norm is computed by every core that has the row; where rows are
-many and cores too, that may take longer than another launch. A projection by heads
-saves launches, but its weights come to fewer cores, and not from the banks beside them.
-Both ways are placed and timed on copies of the module, and each goes the faster way.
+many and cores too, that may take longer than another launch, or than two. A projection
+by heads saves launches, but its weights come to fewer cores, and not from the banks
+beside them. All ways are placed and timed on copies of the module, and each goes the
+fastest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import inf
 
-from xdsl.dialects.builtin import BoolAttr, ModuleOp, UnitAttr
+from xdsl.dialects.builtin import BoolAttr, IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation
 from xdsl.passes import ModulePass
@@ -22,9 +24,10 @@ from dialects.grid import ProgramOp
 from passes.choose_grid import ChooseGridPass
 from passes.context import CompileContext
 from passes.decisions import Decision
-from passes.form_programs import ALONE, FormProgramsPass
+from passes.form_programs import ALONE, IN_TWO, FormProgramsPass
 from passes.rewriting import flat_locations
 from passes.split_heads import BY_HEADS, projections_by_heads
+from passes.square_sums import num_parts
 
 NORMS = (ttir.RMSNormOp, ttir.LayerNormOp)
 
@@ -46,22 +49,63 @@ class _Cost:
 def weigh_fusions(
     ctx: CompileContext, module: ModuleOp, steps: Sequence[ModulePass]
 ) -> None:
-    """Mark the norms that are to stay alone; `steps` form programs and place them."""
+    """Mark the norms that are to stay alone, and those of them that are faster in two
+    launches; `steps` form programs and place them."""
     form, *rest = steps
     place = rest[-1]
     assert isinstance(form, FormProgramsPass)
     assert isinstance(place, ChooseGridPass)
-    if not (form.weighed and form.rms_norm_fusion and place.search):
+    norms = any(isinstance(op, NORMS) for op in module.walk())
+    if not (form.weighed and place.search and norms):
         return
-    if not any(isinstance(op, NORMS) for op in module.walk()):
-        return
-    fused = _costs(ctx, module, [form, *rest])
-    apart = _costs(ctx, module, [replace(form, rms_norm_fusion=False), *rest])
+    separate = [replace(form, rms_norm_fusion=False), *rest]
+    apart = _costs(ctx, module, separate)
+    fused = _costs(ctx, module, steps) if form.rms_norm_fusion else apart
+    in_two = _costs(ctx, module, separate, mark=_mark_long) if form.square_sums else {}
     for function in (op for op in module.ops if isinstance(op, FuncOp)):
         name = function.sym_name.data
+        ways = _Ways(fused[name], apart[name], in_two.get(name, ()))
         for norm in function.walk():
-            if isinstance(norm, NORMS) and _is_faster(norm, apart[name], fused[name]):
-                norm.attributes[ALONE] = UnitAttr()
+            launches = ways.launches(_sources(norm)) if isinstance(norm, NORMS) else 0
+            if launches:
+                norm.attributes[ALONE] = IntegerAttr(launches, 64)
+
+
+def _mark_long(module: ModuleOp) -> None:
+    """Mark all norms that may be computed by two launches."""
+    for op in module.walk():
+        if num_parts(op) > 1:
+            op.attributes[ALONE] = IntegerAttr(IN_TWO, 64)
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Programs of a function with norms inside others, alone, and in two launches."""
+
+    fused: Sequence[_Cost]
+    apart: Sequence[_Cost]
+    in_two: Sequence[_Cost]
+
+    def launches(self, own: Sources) -> int:
+        """How many launches a norm takes that is to stay alone; 0 where it is not."""
+        whole = _cycles_alone(own, self.apart)
+        halves = _cycles_alone(own, self.in_two)
+        saved = max(0.0, whole - halves) if own and halves < inf else 0.0
+        declined = _is_faster(own, self.apart, self.fused, saved)
+        if not declined and _cycles_alone(own, self.fused) == inf:
+            return 0
+        if saved > 0.0:
+            return IN_TWO
+        return 1 if declined else 0
+
+
+def _cycles_alone(own: Sources, costs: Sequence[_Cost]) -> float:
+    """Cycles of the programs that do only what an operation does; endless where one
+    does more."""
+    met = [cost for cost in costs if cost.sources & own]
+    if not met or any(cost.sources - own for cost in met):
+        return inf
+    return sum(cost.cycles for cost in met)
 
 
 def weigh_heads(
@@ -108,11 +152,18 @@ def _same_work(own: Sources, ways: Sequence[Sequence[_Cost]]) -> list[float]:
 
 
 def _costs(
-    ctx: CompileContext, module: ModuleOp, steps: Sequence[ModulePass]
+    ctx: CompileContext,
+    module: ModuleOp,
+    steps: Sequence[ModulePass],
+    *,
+    mark: Callable[[ModuleOp], None] | None = None,
 ) -> dict[str, list[_Cost]]:
-    """The programs of each function of a copy, formed and placed by some steps."""
+    """The programs of each function of a copy, which `mark` may mark, formed and placed
+    by some steps."""
     trial, copy = ctx.clone(), module.clone()
     trial.decisions = []
+    if mark is not None:
+        mark(copy)
     for step in steps:
         step.apply(trial, copy)
     costs: dict[str, list[_Cost]] = {}
@@ -136,9 +187,11 @@ def _sources(op: Operation) -> Sources:
     return frozenset(flat_locations(op.location))
 
 
-def _is_faster(norm: Operation, apart: Sequence[_Cost], fused: Sequence[_Cost]) -> bool:
-    """Whether launches that do what one with the norm inside does take less time."""
-    own = _sources(norm)
+def _is_faster(
+    own: Sources, apart: Sequence[_Cost], fused: Sequence[_Cost], saved: float
+) -> bool:
+    """Whether launches that do what one with the norm inside does take less time, if
+    `saved` cycles less than it did apart."""
     inside = [cost for cost in fused if own and own < cost.sources]
     if len(inside) != 1:
         return False
@@ -146,4 +199,4 @@ def _is_faster(norm: Operation, apart: Sequence[_Cost], fused: Sequence[_Cost]) 
     covered = frozenset().union(*(part.sources for part in parts))
     if covered != inside[0].sources:
         return False
-    return sum(part.cycles for part in parts) < inside[0].cycles
+    return sum(part.cycles for part in parts) - saved < inside[0].cycles

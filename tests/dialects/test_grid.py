@@ -41,6 +41,18 @@ builtin.module {
 """
 
 
+SUMS = """
+builtin.module {
+  func.func @main(%h: tensor<4x5x64x32xbf16>, %x: tensor<64x640xbf16>, %s: tensor<64x128xf32>, %g: tensor<640xbf16>) {
+    %0 = grid.square_sums %h : tensor<4x5x64x32xbf16> -> tensor<4x1x64x32xf32>
+    %1 = grid.rms_norm_of_sums %x of %s epsilon 1.0e-05 : tensor<64x640xbf16>, tensor<64x128xf32> -> tensor<64x640xbf16>
+    %2 = grid.rms_norm_of_sums %x of %s by %g epsilon 1.0e-05 : tensor<64x640xbf16>, tensor<64x128xf32>, tensor<640xbf16> -> tensor<64x640xbf16>
+    func.return
+  }
+}
+"""  # noqa: E501
+
+
 def parsed(text: str):
     context = Context()
     for dialect in (Builtin, Func, TTIR, Tensix, Grid):
@@ -48,8 +60,9 @@ def parsed(text: str):
     return Parser(context, text).parse_module()
 
 
-def test_round_trip_in_both_syntaxes() -> None:
-    module = parsed(PROGRAM)
+@pytest.mark.parametrize("text", [PROGRAM, SUMS])
+def test_round_trip_in_both_syntaxes(text: str) -> None:
+    module = parsed(text)
     module.verify()
     for generic in (False, True):
         stream = StringIO()
@@ -84,6 +97,25 @@ def test_round_trip_in_both_syntaxes() -> None:
 def test_refused(old: str, new: str, message: str) -> None:
     assert old in PROGRAM
     module = parsed(PROGRAM.replace(old, new, 1))
+    with pytest.raises(VerifyException, match=message):
+        module.verify()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("-> tensor<4x1x64x32xf32>", "-> tensor<4x64x32xf32>", "1 in the second place"),
+        ("-> tensor<4x1x64x32xf32>", "-> tensor<4x1x64x32xbf16>", "squares are f32"),
+        ("-> tensor<64x640xbf16>", "-> tensor<64x640xf32>", "keeps the type"),
+        ("%s: tensor<64x128xf32>", "%s: tensor<32x128xf32>", "same rows"),
+        ("%s: tensor<64x128xf32>", "%s: tensor<64x128xbf16>", "squares are f32"),
+    ],
+)
+def test_sums_refused(old: str, new: str, message: str) -> None:
+    text = SUMS.replace(old, new)
+    if old.startswith("%s"):
+        text = text.replace(old.removeprefix("%s: "), new.removeprefix("%s: "))
+    module = parsed(text)
     with pytest.raises(VerifyException, match=message):
         module.verify()
 

@@ -21,7 +21,8 @@ from passes.switches import NAMES
 transformers = pytest.importorskip("transformers")
 
 FUSIONS = [name for name in NAMES if name.endswith("-fusion")]
-FUSIONS += ["merge-projections", "split-heads", "row-parts", "head-groups"]
+FUSIONS += ["merge-projections", "split-heads", "head-groups"]
+FUSIONS += ["row-parts", "square-sums", "split-k"]
 FUSIONS.remove("weighed-fusion")  # what declines the others
 
 MOST = 1.02

@@ -32,6 +32,18 @@ class FakeTimer:
         return []
 
 
+class SumTimer(FakeTimer):
+    """So many cycles for a norm, inside a matmul or alone, and for all else."""
+
+    def cycles(self, program: ProgramOp) -> float:
+        ops = list(program.body.block.walk())
+        has_norm = any(isinstance(op, ttir.RsqrtOp) for op in ops)
+        sums_squares = any(
+            isinstance(op, ttir.MultiplyOp) and op.lhs == op.rhs for op in ops
+        )
+        return self.fused if has_norm and sums_squares else self.alone
+
+
 class HeadTimer(FakeTimer):
     """So many cycles for a projection by heads, and for all else."""
 
@@ -94,6 +106,22 @@ def test_a_fast_fusion_is_kept() -> None:
 def test_the_gap_of_another_launch_counts() -> None:
     assert names(FakeTimer(fused=1e5, alone=49_500)) == ["rms_norm_linear"]
     assert names(FakeTimer(fused=1e5, alone=48_000)) == ["rms_norm", "linear"]
+
+
+def test_a_slow_norm_takes_two_launches() -> None:
+    two = ["square_sums", "rms_norm_of_sums", "linear"]
+    assert names(SumTimer(fused=1e6, alone=1e5)) == two
+    assert names(SumTimer(fused=1e6, alone=1e5), "rms-norm-fusion") == two
+
+
+def test_a_fast_norm_takes_one_launch() -> None:
+    off = "rms-norm-fusion"
+    assert names(SumTimer(fused=1.5e5, alone=1e5), off) == ["rms_norm", "linear"]
+
+
+def test_a_slow_norm_takes_one_launch_when_that_is_off() -> None:
+    off = "square-sums"
+    assert names(SumTimer(fused=1e6, alone=1e5), off) == ["rms_norm_linear"]
 
 
 @pytest.mark.parametrize("switch", ["weighed-fusion", "search"])
