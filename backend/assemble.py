@@ -189,15 +189,14 @@ class _Assembler:
 
     def add_alone(self, program: ProgramOp) -> None:
         """Lower one program; what others would hand it lies in buffers of its own."""
-        for value, use in zip(program.inputs, program.uses.data, strict=True):
+        for value in program.inputs:
             if is_constant(value) or value in self.buffers:
                 continue
             if isinstance(value, BlockArgument):
                 self._input(value, "")
             else:
                 shape, data_format = _matrix(shape_of(value)), stored_format(value)
-                name = self._fresh("operand")
-                buffer = _Buffer(name, data_format, shape, layout=use.layout)
+                buffer = _Buffer(self._fresh("operand"), data_format, shape)
                 self._declare(value, buffer)
         self._run(program)
 

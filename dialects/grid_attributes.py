@@ -110,8 +110,7 @@ class Layout:
         return text if self.over is None else f"{text} over {self.over}"
 
 
-DRAM, INTERLEAVED = Layout(), Layout("l1")
-"""Page by page over the DRAM banks, or over all cores."""
+DRAM = Layout()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from xdsl.passes import ModulePass
 from dialects.allocation import bytes_per_unit, first_fit
 from dialects.chip import Chip, load_chip
 from dialects.grid import ProgramOp, UsesAttr, stored_format
-from dialects.grid_attributes import INTERLEAVED, Layout, Use
+from dialects.grid_attributes import Layout, Use
 from dialects.program import Tensor
 from dialects.ttir.base import shape_of
 from dialects.weight_formats import WeightFormats
@@ -36,6 +36,8 @@ from passes.structure_key import structure_key
 _PAGE_ISSUE = 38  # one interleaved page by one RISC [4.5]
 _SHARD_ISSUE = 26  # one piece of a shard [4.3]
 _NIU_BYTES_PER_CYCLE = 28.7  # in or out of one core, reading [4.3]
+
+INTERLEAVED = Layout("l1")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from dialects.chip import Chip, load_chip
 from dialects.errors import CapacityError
 from dialects.grid import ProgramOp, UsesAttr
 from dialects.weight_formats import WeightFormats
-from passes.assumed_layouts import in_dram, lay_in_l1
 from passes.context import CompileContext, ProgramTimer, note_decision, timer_of
 from passes.contraction_loops import as_loop, as_split_loop, discard
 from passes.decisions import Candidate, Decision
@@ -58,7 +57,7 @@ class ChooseGridPass(ModulePass):
     their rows, `split` that cores may share those out, with `banks` each beside the
     DRAM bank in which its rows lie; `parts` that cores may share a row out that they
     all sum over, `groups` that heads may be shared out by groups that read the same
-    keys; `aligned` that tensors between programs will lie in L1 if they fit.
+    keys.
     """
 
     name = "choose-grid"
@@ -73,7 +72,6 @@ class ChooseGridPass(ModulePass):
     banks: bool = True
     parts: bool = True
     groups: bool = True
-    aligned: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         chip, formats = load_chip(self.chip), WeightFormats.parse(self.weights_format)
@@ -83,8 +81,6 @@ class ChooseGridPass(ModulePass):
         for program in op.walk():
             if isinstance(program, ProgramOp):
                 stored = operand_formats(program, formats)
-                if self.aligned:
-                    lay_in_l1(program, chip)
                 key = (self, structure_key(program), *stored)
                 if key not in known:
                     known[key] = self._choose(program, chip, formats, timer)
@@ -97,8 +93,7 @@ class ChooseGridPass(ModulePass):
             for number, program in enumerate(decision.programs):
                 program = decision.programs[number] = _as(decision.chosen.form, program)
                 program.properties["axes"] = decision.chosen.attribute
-                program.properties["uses"] = in_dram(uses)
-                program.properties["makes"] = in_dram(program.makes)
+                program.properties["uses"] = uses
 
     def _choose(
         self,

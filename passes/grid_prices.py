@@ -188,11 +188,6 @@ class GridPrices:
         self.streamed = self.schedule.streamed
         self.tile_bytes = tile_bytes_of(program, self.schedule, weights)
         self.arguments: list[SSAValue] = list(program.body.block.args)
-        self._in_l1 = {
-            argument
-            for argument, use in zip(self.arguments, program.uses.data, strict=True)
-            if use.layout.memory == "l1"
-        }
         self.cores = np.arange(chip.num_cores)
         self._is_gathered = any(use.index for use in program.uses.data)
         self._extents = {a.name: a.extent for a in program.axes.data}
@@ -345,17 +340,7 @@ class GridPrices:
     def _load(
         self, operand: Operand, axes: Axes, *, crowded: bool, depth: int | None
     ) -> _Load:
-        """What it takes to load all of an operand into a buffer of `depth` blocks; what
-        lies in L1 takes nothing from those who read DRAM."""
-        in_l1 = operand.value in self._in_l1
-        load = self._load_from_dram(
-            operand, axes, crowded=crowded and not in_l1, depth=depth
-        )
-        return replace(load, num_bytes=0.0, column_bytes=0.0) if in_l1 else load
-
-    def _load_from_dram(
-        self, operand: Operand, axes: Axes, *, crowded: bool, depth: int | None
-    ) -> _Load:
+        """What it takes to load all of an operand into a buffer of `depth` blocks."""
         tiles, size = self._share_tiles(operand, axes), self._share_bytes(operand, axes)
         cores = num_cores(axes)
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))

@@ -30,11 +30,6 @@ def circular_buffer_limit(chip: Chip) -> int:
     return int((_USABLE - _TENSORS) * chip.l1_usable_bytes)
 
 
-def tensor_limit(chip: Chip) -> int:
-    """Bytes of all cores for tensors between programs."""
-    return int(_TENSORS * chip.l1_usable_bytes) * chip.num_cores
-
-
 def usable_bytes(chip: Chip) -> int:
     """Bytes on a core for circular buffers and tensors together."""
     return int(_USABLE * chip.l1_usable_bytes)

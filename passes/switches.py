@@ -141,7 +141,7 @@ SWITCHES = (
     Switch(
         "grid-alignment",
         "what one program leaves for the next goes through DRAM",
-        ("choose-grid.aligned", "align-grids"),
+        ("align-grids",),
     ),
 )
 
