@@ -354,6 +354,10 @@ class _Writer:
         self.pack.add(t.DELAY, cycles=self.compute.pack(op))
 
 
+_SCALED = {"row_scaler": 4 * FACE_EDGE, "column_scaler": TILE_EDGE}
+"""Elements of a scaler tile that are not zero."""
+
+
 class _Filled(NamedTuple):
     """Tiles that are zero, those of another number, and elements of others that are
     stored one by one."""
@@ -367,15 +371,13 @@ def _filled(op: ins.Fill, scalars: Environment) -> _Filled:
     tiles = op.slots.size
     if op.pattern == "pad":
         return _Filled(elements=_elements_outside(op))
-    if op.pattern == "row_scaler":
-        return _Filled(tiles, elements=4 * FACE_EDGE * tiles)
+    if op.pattern in ("row_scaler", "column_scaler"):
+        return _Filled(tiles, elements=_SCALED[op.pattern] * tiles)
     if op.pattern == "causal":
         masked = int((op.columns > op.rows).sum())
         diagonal = int((op.columns == op.rows).sum())
         half = TILE_EDGE * (TILE_EDGE - 1) // 2
         return _Filled(tiles - masked, masked, diagonal * half)
-    if op.pattern == "column_scaler":
-        return _Filled(tiles, elements=TILE_EDGE * tiles)
     if op.pattern == "columns" and op.inside == 0:
         behind = _columns_behind(op, scalars)
         constant = int((behind == TILE_EDGE).sum())

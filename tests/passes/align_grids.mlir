@@ -4,10 +4,10 @@
 
 // CHECK-LABEL: @residual
 func.func @residual(%x: tensor<128x256xbf16>, %a: tensor<256x256xbf16> {ttcore.argument_type = #ttcore.argument_type<parameter>, ttir.name = "a"}, %b: tensor<256x256xbf16> {ttcore.argument_type = #ttcore.argument_type<parameter>, ttir.name = "b"}) -> tensor<128x256xbf16> {
-  // CHECK: axes [m 4 over xy 4 stride 4, n 8 over xy 4
-  // CHECK-SAME: makes ([m, n] at [m, n] in l1 shards 4x4 over xy lent)
-  // CHECK: axes [m 4 over xy 4 stride 4, n 8 over xy 4
-  // CHECK-SAME: uses ([m, k] at [m, k], [k, n] at [k, n] depth 4, [m, n] at [m, n] lent)
+  // CHECK: axes [m 4 over y 4, n 8 over x 8
+  // CHECK-SAME: makes ([m, n] at [m, n] in l1 shards 4x8 lent)
+  // CHECK: axes [m 4 over y 4, n 8 over x 8
+  // CHECK-SAME: [m, n] at [m, n] lent)
   // CHECK-SAME: makes ([m, n] at [m, n]) fidelity
   %0 = "ttir.matmul"(%x, %a) : (tensor<128x256xbf16>, tensor<256x256xbf16>) -> tensor<128x256xbf16>
   %1 = "ttir.matmul"(%0, %b) : (tensor<128x256xbf16>, tensor<256x256xbf16>) -> tensor<128x256xbf16>
@@ -37,7 +37,7 @@ func.func @too_large(%x: tensor<40960x1024xbf16>) -> tensor<40960x1024xbf16> {
 // CHECK-LABEL: @turned
 func.func @turned(%x: tensor<64x96xbf16>, %w: tensor<96x128xbf16> {ttcore.argument_type = #ttcore.argument_type<parameter>, ttir.name = "w"}) -> tensor<64x128xbf16> {
   // CHECK: makes ([m, n] at [m, n] in l1 shards 2x3 lent)
-  // CHECK: uses ([m, k] at [m, k], [k, n] at [k, n] depth 1) makes ([m, n] at [m, n]) fidelity
+  // CHECK: uses ([m, k] at [m, k] depth 1, [k, n] at [k, n] depth 1) makes ([m, n] at [m, n]) fidelity
   %0 = "ttir.exp"(%x) : (tensor<64x96xbf16>) -> tensor<64x96xbf16>
   %1 = "ttir.matmul"(%0, %w) : (tensor<64x96xbf16>, tensor<96x128xbf16>) -> tensor<64x128xbf16>
   func.return %1 : tensor<64x128xbf16>

@@ -44,7 +44,7 @@ class FakeTimer:
 
 @pytest.fixture(scope="module")
 def prices() -> GridPrices:
-    (program,) = programs(placed(nn.Linear(640, 2560), (128, 640)))
+    (program,) = programs(placed(nn.Linear(1024, 4096), (512, 1024)))
     formats = [DataFormat.BF16] * len(program.inputs)
     return GridPrices(program, load_chip("n150"), formats)
 
@@ -127,7 +127,7 @@ def test_what_is_as_fast_as_dram_needs_no_rival(prices: GridPrices) -> None:
 
 
 def test_the_roof_is_the_weights_out_of_all_channels(prices: GridPrices) -> None:
-    assert prices.roof == pytest.approx(20 * 80 * 2048 / (12 * 22.35))
+    assert prices.roof == pytest.approx(32 * 128 * 2048 / (12 * 22.35))
     (norm,) = programs(placed(nn.RMSNorm(64), (64, 64)))
     formats = [DataFormat.BF16] * len(norm.inputs)
     assert GridPrices(norm, load_chip("n150"), formats).roof == 0
