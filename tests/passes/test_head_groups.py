@@ -63,6 +63,12 @@ def test_other_attention_has_no_groups(heads: int, groups: int, rows: int) -> No
     assert in_groups(only_program(module)) is None
 
 
+def test_keys_of_one_group_run_along_no_heads() -> None:
+    program = only_program(formed(Attention(), *shapes(4, 1)))
+    _, key, value = (operand.axes for operand in Schedule(program).operands)
+    assert (key, value) == (("s", "k"), ("s", "n"))
+
+
 def test_programs_without_heads_have_no_groups() -> None:
     assert in_groups(only_program(formed(nn.Linear(128, 96), (64, 128)))) is None
 
