@@ -47,13 +47,13 @@ def compute(low: Lowering, depth: int = 0) -> list[Operation]:
     body.extend(low.outer_loop(depth, lambda inner: compute(low, inner)))
     if innermost:
         _compute_stages(low, body, low.schedule.items[before:])
+    for value in late:
+        if _may_be_unread(low, value):
+            body.wait(low.name(value))
     if depth == 0 and before:
         _free_behind(low, body)
     for name in lent:
         body.push(name)
-    for value in late:
-        if _may_be_unread(low, value):
-            body.wait(low.name(value))
     for name in (*masks, *held, *map(low.name, late)):
         body.pop(name)
     return body.ops

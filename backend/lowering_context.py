@@ -126,8 +126,9 @@ class Lowering:
 
         Weights are read on NoC 0, which DRAM answers faster when many ask, and what
         masters read beside them on NoC 1; they send on the NoC that they read on. Where
-        those of weights read and send at once, it is the other one, for what comes
-        beside the weights too.
+        the steps of a loop bring both, and those of weights read and send at once, it
+        is the other one. What is there before the weights pass by is sooner there if
+        these leave its NoC alone.
         """
         if not self.streams_weights:
             return 0

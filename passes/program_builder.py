@@ -199,7 +199,7 @@ class ProgramBuilder:
                 f"{outer.type} cannot be read tile by tile"
             ) from None
         type_ = outer.type
-        if repeat > 1:
+        if repeat > 1 and view.dims[1].size > 1:
             view = repeat_interleave(view, 1, repeat)
             sizes = [dim.size for dim in view.dims]
             type_ = ttir.tensor_type_of(outer).__class__(element_of(outer), sizes)

@@ -354,10 +354,6 @@ class _Writer:
         self.pack.add(t.DELAY, cycles=self.compute.pack(op))
 
 
-_SCALED = {"row_scaler": 4 * FACE_EDGE, "column_scaler": TILE_EDGE}
-"""Elements of a scaler tile that are not zero."""
-
-
 class _Filled(NamedTuple):
     """Tiles that are zero, those of another number, and elements of others that are
     stored one by one."""
@@ -369,23 +365,28 @@ class _Filled(NamedTuple):
 
 def _filled(op: ins.Fill, scalars: Environment) -> _Filled:
     tiles = op.slots.size
-    if op.pattern == "pad":
-        return _Filled(elements=_elements_outside(op))
-    if op.pattern in ("row_scaler", "column_scaler"):
-        return _Filled(tiles, elements=_SCALED[op.pattern] * tiles)
-    if op.pattern == "causal":
-        masked = int((op.columns > op.rows).sum())
-        diagonal = int((op.columns == op.rows).sum())
-        half = TILE_EDGE * (TILE_EDGE - 1) // 2
-        return _Filled(tiles - masked, masked, diagonal * half)
-    if op.pattern == "columns" and op.inside == 0:
-        behind = _columns_behind(op, scalars)
-        constant = int((behind == TILE_EDGE).sum())
-        partly = int(behind.sum()) - constant * TILE_EDGE
-        return _Filled(behind.size - constant, constant, partly * TILE_EDGE)
-    if op.pattern != "value":
-        return _Filled(elements=tiles * TILE_ELEMENTS)
-    return _Filled(tiles) if op.value == 0 else _Filled(constant_tiles=tiles)
+    match op.pattern:
+        case "pad":
+            return _Filled(elements=_elements_outside(op))
+        case "row_scaler":
+            return _Filled(tiles, elements=4 * FACE_EDGE * tiles)
+        case "column_scaler":
+            return _Filled(tiles, elements=TILE_EDGE * tiles)
+        case "causal":
+            masked = int((op.columns > op.rows).sum())
+            half = TILE_EDGE * (TILE_EDGE - 1) // 2
+            diagonal = int((op.columns == op.rows).sum())
+            found = _Filled(tiles - masked, masked, diagonal * half)
+        case "columns" if op.inside == 0:
+            behind = _columns_behind(op, scalars)
+            constant = int((behind == TILE_EDGE).sum())
+            partly = int(behind.sum()) - constant * TILE_EDGE
+            found = _Filled(tiles - constant, constant, partly * TILE_EDGE)
+        case "value":
+            found = _Filled(tiles) if op.value == 0 else _Filled(0, tiles)
+        case _:
+            found = _Filled(elements=tiles * TILE_ELEMENTS)
+    return found
 
 
 def _columns_behind(op: ins.Fill, scalars: Environment) -> np.ndarray:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from dialects.chip import load_chip
 from passes import choose_grid
 from passes.choose_grid import Form
 from passes.contraction_loops import discard
 from passes.decisions import Decision
+from passes.grid_candidates import GridCandidates
 from passes.head_groups import in_groups
 from passes.schedule import Schedule
 from tests.backend.test_lowering import TOLERANCE, compiled
@@ -53,6 +56,22 @@ def test_keys_run_along_groups_alone() -> None:
     assert str(program) == before
 
 
+def test_several_axes_may_share_a_line_of_cores() -> None:
+    grouped = in_groups(only_program(formed(Attention(), *shapes(6, 2))))
+    assert grouped is not None
+    found = list(GridCandidates(grouped, load_chip("n150"), Schedule(grouped)))
+    lines = [
+        {name: (axes[name].over, axes[name].cores, axes[name].stride) for name in "ghm"}
+        for axes in found
+    ]
+    assert {"g": ("x", 2, 3), "h": ("y", 3, 1), "m": ("x", 3, 1)} in lines
+    for axes in found:
+        for line in "xy":
+            on_line = [a.cores for a in axes.values() if a.over == line]
+            assert prod(on_line) <= 8
+    discard(grouped)
+
+
 @pytest.mark.parametrize(
     ("heads", "groups", "rows"),
     [(4, 4, 96), (4, 1, 96), (4, 2, 512)],
@@ -61,6 +80,12 @@ def test_keys_run_along_groups_alone() -> None:
 def test_other_attention_has_no_groups(heads: int, groups: int, rows: int) -> None:
     module = formed(Attention(), *shapes(heads, groups, rows))
     assert in_groups(only_program(module)) is None
+
+
+def test_keys_of_one_group_run_along_no_heads() -> None:
+    program = only_program(formed(Attention(), *shapes(4, 1)))
+    _, key, value = (operand.axes for operand in Schedule(program).operands)
+    assert (key, value) == (("s", "k"), ("s", "n"))
 
 
 def test_programs_without_heads_have_no_groups() -> None:
