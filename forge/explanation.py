@@ -76,6 +76,7 @@ def _candidate(candidate: Candidate) -> Json:
             "streamed": round(price.streamed),
             "dram": round(price.dram),
             "write": round(price.write),
+            "behind": round(price.behind),
             "steps": price.steps,
             "ahead": price.ahead,
         },

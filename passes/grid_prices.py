@@ -157,7 +157,7 @@ def _held(held: Sequence[_Load], ahead: float, *, cores: int, banks: int) -> flo
     return reading + sum(load.sending for load in held)
 
 
-def num_cores(axes: Axes) -> int:
+def _num_cores(axes: Axes) -> int:
     """Cores that axes are spread over; shares of a part go to those that have it."""
     return prod(axis.cores for axis in axes.values() if axis.of is None)
 
@@ -230,7 +230,7 @@ class GridPrices:
             _held(
                 held,
                 dram * min(1.0, ahead / steps),
-                cores=num_cores(axes),
+                cores=_num_cores(axes),
                 banks=self.chip.num_dram_banks,
             ),
             before,
@@ -342,7 +342,7 @@ class GridPrices:
     ) -> _Load:
         """What it takes to load all of an operand into a buffer of `depth` blocks."""
         tiles, size = self._share_tiles(operand, axes), self._share_bytes(operand, axes)
-        cores = num_cores(axes)
+        cores = _num_cores(axes)
         blocks = ceil(tiles / self.schedule.block_tiles(operand, axes))
         cycles = max(tiles * _ISSUE, size / _CORE_BYTES_PER_CYCLE) + blocks * _BARRIER
         sharing = cores / _num_parts(axes, operand.axes)
