@@ -3,9 +3,9 @@
 As stages, a core holds its rows whole while the columns of the weights pass by. As a
 loop, a block of the rows and of the weights comes at a time, and each step adds to sums
 that stay in L1: long rows fit, computing begins with the first block, and whatever else
-is summed along the rows (the squares of a norm) is summed on the way. Cores may share the
-steps out: each weight is then read by one core, whatever the rows of activations, and
-cores exchange pieces of their sums.
+is summed along the rows (the squares of a norm) is summed on the way. Cores may share
+the steps out: then each of few columns of weights is read by several cores, a part by
+each, and they exchange pieces of their sums.
 """
 
 from __future__ import annotations
