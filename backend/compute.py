@@ -27,7 +27,7 @@ from backend.lowering_context import COLUMN_OF_ONES, ONES, Lowering, nest
 from dialects import tensix_compute as instructions
 from dialects.grid_attributes import PartAttr
 from dialects.syntax import AxesAttr, LocalAttr, NumberAttr
-from passes.schedule import Carried, Combine, Loop, masks_of
+from passes.schedule_parts import Carried, Combine, Loop, masks_of
 
 
 def compute(low: Lowering, depth: int = 0) -> list[Operation]:

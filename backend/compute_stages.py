@@ -26,7 +26,7 @@ from dialects.grid import StageOp
 from dialects.syntax import AxesAttr, LocalAttr, WordAttr
 from dialects.ttir.base import shape_of
 from passes.dst_plan import Copy, DstPlan, Matrix, Step, Unary
-from passes.schedule import masks_of
+from passes.schedule_parts import masks_of
 
 _MATRIX_OPS = {
     "add": compute.AddTilesOp,

@@ -30,7 +30,8 @@ from dialects.syntax import (
     WordAttr,
 )
 from passes.partitions import page_order
-from passes.schedule import MIN_DEPTH, Combine, Operand, masks_of
+from passes.schedule import MIN_DEPTH
+from passes.schedule_parts import Combine, Operand, masks_of
 
 PARTIAL = "p"
 """Axis that counts the cores whose partial results are combined."""

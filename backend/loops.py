@@ -16,7 +16,7 @@ from dialects.expr import Binary, Const, Element, Expr, Name, add, floordiv
 from dialects.formats import TILE_EDGE
 from dialects.grid import NO_AXIS, CausalMaskOp, PositionMaskOp
 from passes.program_builder import POSITION
-from passes.schedule import Combine, Loop, masks_of
+from passes.schedule_parts import Combine, Loop, masks_of
 
 
 def masks_in(low: Lowering, loop: Loop) -> list[Operation]:

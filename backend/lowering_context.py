@@ -18,7 +18,8 @@ from dialects.syntax import AxesAttr, ExprAttr, LocalAttr
 from passes.constants import is_constant
 from passes.dst_plan import DstPlan, capacity
 from passes.region_views import stored
-from passes.schedule import Operand, Schedule
+from passes.schedule import Schedule
+from passes.schedule_parts import Operand
 
 ONES = "one"
 """Key of the scaler tile of reductions."""

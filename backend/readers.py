@@ -20,7 +20,7 @@ from dialects import ttir
 from dialects.expr import Binary, Const, Expr, Name, add, multiply
 from dialects.grid import StageOp
 from dialects.syntax import LocalAttr
-from passes.schedule import Loop
+from passes.schedule_parts import Loop
 
 
 def reader(low: Lowering, depth: int = 0) -> list[Operation]:

@@ -30,7 +30,7 @@ from dialects.expr import Binary, Const, add
 from dialects.grid import CausalMaskOp, PadMaskOp, PositionMaskOp, StageOp
 from dialects.syntax import ExprAttr, LocalAttr
 from passes.insert_padding import MASKED
-from passes.schedule import Combine, Loop, masks_of
+from passes.schedule_parts import Combine, Loop, masks_of
 
 
 def writer(low: Lowering, depth: int = 0) -> list[Operation]:

@@ -18,7 +18,8 @@ from dialects.chip import Chip
 from dialects.expr import Name
 from dialects.grid import ProgramOp
 from passes.dst_plan import capacity
-from passes.schedule import Combine, Loop, Schedule
+from passes.schedule import Schedule
+from passes.schedule_parts import Combine, Loop
 
 _STREAM_TILES = 96  # tiles of a block from which its barrier no longer shows
 _SHARES = (2, 3, 4, 5, 6, 7, 8, 12, 16)  # cores whose results one of them combines

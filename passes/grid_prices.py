@@ -23,7 +23,8 @@ from dialects.grid_attributes import Use
 from dialects.ttir.base import shape_of
 from passes.dst_plan import Unary, Vector
 from passes.l1_budget import circular_buffer_limit, tile_bytes_of
-from passes.schedule import MIN_DEPTH, Operand, Schedule
+from passes.schedule import MIN_DEPTH, Schedule
+from passes.schedule_parts import Operand
 
 # First-order prices in cycles, from the Wormhole fact sheet (section in brackets).
 _ISSUE = 38  # one interleaved page by one RISC [4.5]
