@@ -189,6 +189,11 @@ class CircularBuffer:
     shares: str | None
     op: CircularBufferOp
 
+    @cached_property
+    def whole(self) -> tuple[bool, ...]:
+        """Of which axes a block holds all that the core has, whatever is current."""
+        return tuple(entry.endswith(".part") for entry in self.op.block.data)
+
     @property
     def block_pages(self) -> int:
         """Pages of one block; what push and pop move unless they say otherwise."""

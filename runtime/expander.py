@@ -289,8 +289,13 @@ class Expander:
             )
 
     def rebase(self, walk: Walk, buffer: CircularBuffer) -> None:
-        """A new block begins: its bases are the current starts of its axes."""
-        walk.bases[buffer.name] = tuple(walk.ranges[a].place for a in buffer.axes)
+        """A new block begins: its bases are the current starts of its axes, or of the
+        core's part of those that it holds whole (`k.part`)."""
+        parts = self.facts.ranges_on(walk.core)
+        walk.bases[buffer.name] = tuple(
+            (parts if whole else walk.ranges)[axis].place
+            for axis, whole in zip(buffer.axes, buffer.whole, strict=True)
+        )
 
     def tiles(self, walk: Walk, buffer: CircularBuffer) -> np.ndarray:
         """Row-major tile numbers of the operand for the current block, flattened."""

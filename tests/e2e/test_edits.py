@@ -20,9 +20,12 @@ FIDELITY = ("fidelity HiFi4", "fidelity LoFi")
 WEIGHT_FORMAT = ("buffer @weight dram bf16", "buffer @weight dram bfp4_b")
 CORES = ("axis n 32 over x 8", "axis n 32 over x 4")
 ROW_CORES = ("axis m 8 over y 8", "axis m 8 over y 2")
-DEPTH_1 = ("%cb_w [k, n] of %w [k, n] depth 4", "%cb_w [k, n] of %w [k, n]")
+DEPTH_1 = ("%cb_w [n.part, k] of %w [k, n] depth 4", "%cb_w [n.part, k] of %w [k, n]")
 NOT_AHEAD = ("push %cb_w read ahead k multicast", "push %cb_w read multicast")
-DEPTH_5 = ("%cb_w [k, n] of %w [k, n] depth 4", "%cb_w [k, n] of %w [k, n] depth 5")
+DEPTH_5 = (
+    "%cb_w [n.part, k] of %w [k, n] depth 4",
+    "%cb_w [n.part, k] of %w [k, n] depth 5",
+)
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ ORACLES: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
         "c": v["a"] @ v["w"],
         "first": v["a"][:, :32] @ v["w"][:32],
     },
+    "waited_again": lambda v: {"y": v["b"]},
     "pieces_in_turn": lambda v: {"c": 2 * (v["x"] @ v["w"])},
     "vendor_rotating": vendor_product,
     "vendor_loopback": vendor_product,
