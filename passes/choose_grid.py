@@ -186,7 +186,10 @@ def _decide(forms: Sequence[Form], timer: ProgramTimer | None) -> Decision:
     if len(cheapest) == 1 or timer is None:
         why = "the only one that fits" if fitting == 1 else "the least price"
         return Decision(tuple(cheapest[:_LOGGED]), fitting, why)
-    if cheapest[0].price.total < 2 * cheapest[0].price.launch:
+    # Prices of one form compare best: what is not timed is left as it comes.
+    as_it_comes = [c for c in cheapest if c.form == "stages"] or cheapest
+    if as_it_comes[0].price.total < 2 * as_it_comes[0].price.launch:
+        cheapest = as_it_comes
         why = "the least price; a launch shorter than the gap before it is not timed"
         return Decision(tuple(cheapest[:_LOGGED]), fitting, why)
     timed: list[Candidate] = []

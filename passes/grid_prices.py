@@ -236,7 +236,7 @@ class GridPrices:
             ),
             before,
             compute,
-            self._moving_price(loads),
+            self._moving_price(loads, axes),
             dram,
             self._write_price(axes),
             behind,
@@ -294,17 +294,19 @@ class GridPrices:
         combines = self.schedule.combines
         return sum(axes[combine.loop.axis].cores > 1 for combine in combines)
 
-    def _moving_price(self, loads: Mapping[Operand, _Load]) -> float:
+    def _moving_price(self, loads: Mapping[Operand, _Load], axes: Axes) -> float:
         """Cycles of the busier processor: in a loop with weights, one reads those, the
-        other what comes beside them."""
+        other what comes beside them; or of the port through which all of it comes."""
         weights = [lp for lp in self.schedule.loops if self.schedule.weights_in(lp)]
-        own = beside = 0.0
+        own = beside = num_bytes = 0.0
         for operand, load in loads.items():
+            if not operand.resident:
+                num_bytes += self._share_bytes(operand, axes)
             if operand.loop in weights and operand.value not in self.streamed:
                 beside += load.moving
             elif not operand.resident:
                 own += load.moving
-        return max(own, beside)
+        return max(own, beside, num_bytes / _CORE_BYTES_PER_CYCLE)
 
     def _exchange_price(self, axes: Axes) -> float:
         """Cycles until every core has its pieces of what loops carried out."""
