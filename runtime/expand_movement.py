@@ -276,11 +276,16 @@ def _receive(expander: Expander, op: movement.ReceiveOp, site: int) -> Step:
     return run
 
 
+def _gather(expander: Expander, name: LocalAttr) -> tuple[Gather, int, int]:
+    """A gather, and its semaphores `ready` and `arrived`."""
+    gather = expander.facts.gathers[name.data]
+    ready, arrived = (f"{gather.name}.{signal}" for signal in ("ready", "arrived"))
+    return gather, expander.semaphore(ready), expander.semaphore(arrived)
+
+
 def _contribute(expander: Expander, op: movement.ContributeOp, site: int) -> Step:
     facts = expander.facts
-    gather = facts.gathers[op.gather.data]
-    ready = expander.semaphore(f"{gather.name}.ready")
-    arrived = expander.semaphore(f"{gather.name}.arrived")
+    gather, ready, arrived = _gather(expander, op.gather)
 
     def run(walk: Walk) -> None:
         assert gather.noc is not None
@@ -309,9 +314,7 @@ def _contribute(expander: Expander, op: movement.ContributeOp, site: int) -> Ste
 
 def _collect(expander: Expander, op: movement.CollectOp, site: int) -> Step:
     facts = expander.facts
-    gather = facts.gathers[op.gather.data]
-    ready = expander.semaphore(f"{gather.name}.ready")
-    arrived = expander.semaphore(f"{gather.name}.arrived")
+    gather, ready, arrived = _gather(expander, op.gather)
 
     def run(walk: Walk) -> None:
         assert gather.noc is not None
@@ -329,9 +332,7 @@ def _collect(expander: Expander, op: movement.CollectOp, site: int) -> Step:
 
 def _exchange(expander: Expander, op: movement.ExchangeOp, site: int) -> Step:
     facts = expander.facts
-    gather = facts.gathers[op.gather.data]
-    ready = expander.semaphore(f"{gather.name}.ready")
-    arrived = expander.semaphore(f"{gather.name}.arrived")
+    gather, ready, arrived = _gather(expander, op.gather)
 
     def run(walk: Walk) -> None:
         line = facts.line(gather.axis, walk.core)

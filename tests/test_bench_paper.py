@@ -35,8 +35,8 @@ TINY = PaperModel(
     "tiny",
     {
         "model_type": "qwen3",
-        "hidden_size": 128,
-        "intermediate_size": 192,
+        "hidden_size": 256,
+        "intermediate_size": 768,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
         "head_dim": 64,
@@ -143,7 +143,7 @@ def test_less_is_launched_and_moved_with_more_switches(
         plain, library, paper, everything = own
         assert plain.launches == library.launches > paper.launches
         assert paper.launches > everything.launches
-        assert plain.dram_bytes >= library.dram_bytes  # so small, none need pay
+        assert plain.dram_bytes > library.dram_bytes
         assert plain.dram_bytes > everything.dram_bytes
         assert all(cost.cycles > 0 and cost.noc_bytes > 0 for cost in own)
 
