@@ -7,7 +7,7 @@ func.func @residual(%x: tensor<128x256xbf16>, %a: tensor<256x256xbf16> {ttcore.a
   // CHECK: axes [m 4 over y 4, n 8 over x 8
   // CHECK-SAME: makes ([m, n] at [m, n] in l1 shards 4x8 lent)
   // CHECK: axes [m 4 over y 4, n 8 over x 8
-  // CHECK-SAME: [m, n] at [m, n] lent)
+  // CHECK-SAME: uses ([m, k] at [m, k] along x ahead depth 2, [k, n] at [k, n] along y ahead depth 2, [m, n] at [m, n] lent)
   // CHECK-SAME: makes ([m, n] at [m, n]) fidelity
   %0 = "ttir.matmul"(%x, %a) : (tensor<128x256xbf16>, tensor<256x256xbf16>) -> tensor<128x256xbf16>
   %1 = "ttir.matmul"(%0, %b) : (tensor<128x256xbf16>, tensor<256x256xbf16>) -> tensor<128x256xbf16>
